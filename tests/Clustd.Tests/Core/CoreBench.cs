@@ -45,6 +45,9 @@ internal sealed class CoreBench
 
     public TimeSpan Lease { get; }
 
+    /// <summary>Wake-ups so far, of all machines.</summary>
+    public int Ticks { get; private set; }
+
     public Instant Now { get; private set; } = new(1_000_000);
 
     /// <summary>Every output of every machine, in order.</summary>
@@ -143,6 +146,7 @@ internal sealed class CoreBench
             Now = Instant.Max(Now, next);
             foreach (var core in _cores.Values.Where(core => core.WakeAt <= Now))
             {
+                Ticks++;
                 Post(core.Settings.Self, new Input.Tick());
             }
 
