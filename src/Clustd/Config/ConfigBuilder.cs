@@ -15,12 +15,14 @@ internal sealed class ConfigBuilder(string? path, string folder, ConfigSurroundi
         var bindAddress = server.Text(ConfigKeys.BindAddress)!;
         var bindPort = server.Number(ConfigKeys.BindPort);
         var listed = cluster.List(ConfigKeys.Machines).Select(text => MachineAddress.Parse(text, out _)!).ToList();
-        var remote = Remote(server, cluster, listed, bindAddress, bindPort);
+        var known = Remote(server, cluster, listed, bindAddress, bindPort);
+        // Not known is an error by now; the rest is still read, for its own errors.
+        var remote = known ?? Alone(bindAddress, bindPort);
         var others = listed.Where(m => m != remote).ToList();
         var secret = Secret(cluster, ConfigKeys.Secret);
         var oldSecret = Secret(cluster, ConfigKeys.OldSecret);
         var lease = cluster.Duration(ConfigKeys.Lease);
-        var grace = cluster.Duration(ConfigKeys.RestartGrace);
+        var grace = cluster.DurationOrNull(ConfigKeys.RestartGrace) ?? (lease > ConfigKeys.RestartGrace.Default ? lease : ConfigKeys.RestartGrace.Default);
         var witness = cluster.Switch(ConfigKeys.Witness);
 
         var exposed = others.Append(remote).Where(m => !m.IsLoopback).Select(m => m.ToString()).ToList();
@@ -35,10 +37,10 @@ internal sealed class ConfigBuilder(string? path, string folder, ConfigSurroundi
         {
             problems.Error(cluster.PlaceOf(ConfigKeys.RestartGrace), "'cluster.restart_grace' is shorter than the lease", $"{ConfigDuration.Text(grace)} is less than {ConfigDuration.Text(lease)}, which a machine may be away in any case", $"Choose at least {ConfigDuration.Text(lease)}.");
         }
-        CheckReach(server, cluster, remote, others, bindAddress, bindPort);
+        if (known is not null) CheckReach(server, cluster, remote, others, bindAddress, bindPort);
 
         var services = new ServiceReader(problems).Read(top);
-        var drivers = new DriverReader(problems).ReadList(top.Items(ConfigKeys.Drivers), services);
+        var drivers = new DriverReader(problems, servicesMayBeElsewhere: false).ReadList(top.Items(ConfigKeys.Drivers), services);
         if (witness && drivers.Count > 0)
         {
             problems.Warning(top.PlaceOf(ConfigKeys.Drivers), "A witness has drivers", "it votes and runs nothing, so they are never started", "Remove 'drivers', or 'cluster.witness'.");
@@ -66,11 +68,14 @@ internal sealed class ConfigBuilder(string? path, string folder, ConfigSurroundi
         return surroundings.HostName;
     }
 
-    private MachineAddress Remote(ConfigSection server, ConfigSection cluster, IReadOnlyList<MachineAddress> listed, string bindAddress, int bindPort)
+    private static MachineAddress Alone(string bindAddress, int bindPort) =>
+        new(OwnAddress.IsEveryInterface(bindAddress) ? "127.0.0.1" : bindAddress, bindPort);
+
+    private MachineAddress? Remote(ConfigSection server, ConfigSection cluster, IReadOnlyList<MachineAddress> listed, string bindAddress, int bindPort)
     {
-        var alone = new MachineAddress(OwnAddress.IsEveryInterface(bindAddress) ? "127.0.0.1" : bindAddress, bindPort);
-        if (server.Has(ConfigKeys.RemoteAddress)) return server.Text(ConfigKeys.RemoteAddress) is { } given ? MachineAddress.Parse(given, out _)! : alone;
-        if (listed.Count == 0) return alone;
+        if (server.Has(ConfigKeys.RemoteAddress)) return server.Text(ConfigKeys.RemoteAddress) is { } given ? MachineAddress.Parse(given, out _) : null;
+        // Items that could not be read have their own errors; without any there is nobody to be reached by.
+        if (listed.Count == 0) return Alone(bindAddress, bindPort);
 
         var candidates = OwnAddress.Candidates(listed, bindAddress, bindPort, surroundings);
         if (candidates.Count == 1) return candidates[0];
@@ -78,7 +83,7 @@ internal sealed class ConfigBuilder(string? path, string folder, ConfigSurroundi
             ? $"none of 'cluster.machines' is an address of this machine with port {bindPort} (it has {Shown(surroundings)})"
             : $"{string.Join(" and ", candidates)} in 'cluster.machines' are both this machine";
         problems.Error(cluster.PlaceOf(ConfigKeys.Machines), "'server.remote_address' is missing", why, $"Add `remote_address: ws://HOST:{bindPort}` under 'server': where the others reach this machine.");
-        return alone;
+        return null;
     }
 
     private static string Shown(ConfigSurroundings surroundings) =>

@@ -27,7 +27,7 @@ public static class ConfigDuration
         return TimeSpan.FromTicks((long)Math.Min(count * seconds.Value * TimeSpan.TicksPerSecond, long.MaxValue / 2));
     }
 
-    /// <summary>The shortest text that reads back as the same duration: "1s", "1500ms", "2m".</summary>
+    /// <summary>The shortest text that reads back as the same duration: "1s", "1.531s", "500ms", "2m".</summary>
     public static string Text(TimeSpan duration)
     {
         var ms = duration.Ticks / (decimal)TimeSpan.TicksPerMillisecond;
@@ -36,7 +36,7 @@ public static class ConfigDuration
             0 => (0m, "s"),
             _ when ms % 3_600_000 == 0 => (ms / 3_600_000, "h"),
             _ when ms % 60_000 == 0 => (ms / 60_000, "m"),
-            _ when ms % 1000 == 0 || (ms > 1000 && ms % 100 == 0) => (ms / 1000, "s"),
+            >= 1000 => (ms / 1000, "s"),
             _ => (ms, "ms"),
         };
         return count.ToString("0.####", CultureInfo.InvariantCulture) + unit;

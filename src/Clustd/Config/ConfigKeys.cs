@@ -32,7 +32,8 @@ public static class ConfigKeys
     public static readonly ListKey Machines = new(ClusterSection, "machines", TextForm.Address, "The other machines; one's own address may be among them and is ignored.", "[ws://10.0.0.1:3001, ws://10.0.0.2:3001]");
     public static readonly DurationKey Lease = new(ClusterSection, "lease", Seconds(1), Ms(100), TimeSpan.FromHours(1), "How long a machine that is cut off may still act; part of the failover bound; the same on all machines.", "1s");
     public static readonly SwitchKey Witness = new(ClusterSection, "witness", false, "This machine votes and runs nothing.", "true");
-    public static readonly DurationKey RestartGrace = new(ClusterSection, "restart_grace", Seconds(15), Seconds(1), TimeSpan.FromHours(1), "How long the daemon may be away in an announced restart without a failover; at least the lease.", "15s");
+    public static readonly DurationKey RestartGrace = new(ClusterSection, "restart_grace", Seconds(15), Seconds(1), TimeSpan.FromHours(1), "How long the daemon may be away in an announced restart without a failover; at least the lease.", "15s")
+    { DefaultWords = "15s, or the lease if that is longer" };
 
     public static readonly DurationKey StartTimeout = new(ServiceSection, "start_timeout", Seconds(30), Ms(100), TimeSpan.FromHours(1), "Limit for all drivers to start; then the next machine tries.", "30s");
     public static readonly DurationKey StopTimeout = new(ServiceSection, "stop_timeout", Seconds(10), Ms(10), TimeSpan.FromHours(1), "Limit for all drivers to stop when it is planned, while the lease lives.", "10s");

@@ -85,7 +85,7 @@ public static class ConfigLoader
         var top = new ConfigSection(root, "", ConfigKeys.In(ConfigKeys.DriverFileTop), problems, "cloudflare");
         var host = top.Text(ConfigKeys.FileHost);
         var secret = top.Text(ConfigKeys.FileSecret) is { } written ? SecretReader.Read(written, "'secret'", top.PlaceOf(ConfigKeys.FileSecret), folder, surroundings, problems) : null;
-        var reader = new DriverReader(problems);
+        var reader = new DriverReader(problems, servicesMayBeElsewhere: true);
         var drivers = reader.ReadList(top.Items(ConfigKeys.FileDrivers), null).ToList();
         if (top.Mapping(ConfigKeys.FileScript) is { } script) drivers.InsertRange(0, reader.ReadScript(script));
         if (root.Entries.FirstOrDefault(e => e.Key == "cloudflare") is { } cloudflare)

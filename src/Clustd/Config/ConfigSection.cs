@@ -67,7 +67,7 @@ internal sealed class ConfigSection
             return null;
         }
         if (duration >= key.Min && duration <= key.Max) return duration;
-        problems.Error(scalar.At, $"{Named(key)} is out of range", $"{ConfigDuration.Text(duration)} is not within {key.RangeText}", $"Choose a value from {key.RangeText}; the default is {key.DefaultText}.");
+        problems.Error(scalar.At, $"{Named(key)} is out of range", $"{ProblemList.Show(scalar.Text)} is not within {key.RangeText}", $"Choose a value from {key.RangeText}; the default is {key.DefaultText}.");
         return null;
     }
 
@@ -175,7 +175,7 @@ internal sealed class ConfigSection
             return null;
         }
         if (scalar.Text.Length > 0) return scalar;
-        problems.Error(scalar.At, $"{Named(key)} is empty", "'' is no value", $"Remove the key, or write `{key.Name}: {key.Example}`.");
+        problems.Error(scalar.At, $"{Named(key)} is empty", "'' is no value", $"{(key.Must ? "Write" : "Remove the key, or write")} `{key.Name}: {key.Example}`.");
         return null;
     }
 

@@ -36,7 +36,7 @@ public static class ConfigWriter
 
             """);
         if (port != ConfigKeys.BindPort.Default) text.Append($"server:\n  bind_port: {port}\n");
-        text.Append($"cluster:\n  secret: {secret}\n  machines:\n");
+        text.Append($"cluster:\n  secret: '{secret.Replace("'", "''")}'\n  machines:\n");
         foreach (var machine in machines) text.Append($"    - {machine.ToUrl()}\n");
         text.Append("""
               # lease: 1s            # a machine that is cut off stops within lease + kill_timeout

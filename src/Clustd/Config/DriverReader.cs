@@ -1,7 +1,7 @@
 namespace Clustd.Config;
 
 /// <summary>Reads the items of `drivers:` and the `script:` of a 2018 driver file.</summary>
-internal sealed class DriverReader(ProblemList problems)
+internal sealed class DriverReader(ProblemList problems, bool servicesMayBeElsewhere)
 {
     /// <summary>The kinds that a file may hold. A new kind is a record, a section of the key table and a line here.</summary>
     private static readonly IReadOnlyDictionary<string, Func<ConfigSection, DriverCommon, ProblemList, DriverConfig>> Kinds =
@@ -86,6 +86,10 @@ internal sealed class DriverReader(ProblemList problems)
         {
             var nearest = Suggestion.Nearest(driver.Service, services.Select(s => s.Name));
             problems.Error(at, $"There is no service '{driver.Service}'", $"'services' has {string.Join(", ", services.Select(s => ProblemList.Show(s.Name)))}", nearest is null ? $"Add `{driver.Service}: {{}}` there, or set {section.Named(ConfigKeys.DriverService)}." : $"Did you mean '{nearest}'?");
+        }
+        else if (!servicesMayBeElsewhere)
+        {
+            problems.Warning(at, $"Service '{driver.Service}' is not in this file", "a file without 'services' takes the cluster's, so the driver runs only if another machine's file has that service", $"Add `services: {{ {driver.Service}: {{}} }}`, or leave 'service' out for the service 'default'.");
         }
     }
 

@@ -12,7 +12,7 @@ internal static class EnvironmentOverrides
     {
         foreach (var (name, value) in surroundings.Environment.Where(v => v.Key.StartsWith(Prefix, StringComparison.Ordinal) && v.Value.Length > 0).OrderBy(v => v.Key, StringComparer.Ordinal))
         {
-            var at = new Place(name, 0, 0);
+            var at = new Place(ProblemList.Show(name), 0, 0);
             var parts = name[Prefix.Length..].Split("__");
             var section = parts[0].ToLowerInvariant();
             file = (section, parts.Length) switch

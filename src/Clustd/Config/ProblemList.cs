@@ -20,10 +20,10 @@ internal sealed class ProblemList
     public void Warning(Place at, string what, string why, string @do) => Add(warnings, at, what, why, @do);
 
     /// <summary>A value as it may stand in a message: short, on one line, without control characters.</summary>
-    public static string Show(string value)
+    public static string Show(string value, int lengthMax = 60)
     {
         var text = new StringBuilder();
-        foreach (var rune in value.EnumerateRunes().Take(60)) text.Append(Rune.IsControl(rune) ? "?" : rune.ToString());
+        foreach (var rune in value.EnumerateRunes().Take(lengthMax)) text.Append(Rune.IsControl(rune) ? "?" : rune.ToString());
         return value.Length > text.Length ? $"{text}..." : text.ToString();
     }
 

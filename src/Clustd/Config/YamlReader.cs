@@ -176,7 +176,7 @@ internal sealed class YamlReader(string text, string file, ProblemList problems)
         }
         else
         {
-            var why = reason.Length == 0 ? "the text ends or changes in the middle of something" : ProblemList.Show(char.ToLowerInvariant(reason[0]) + reason[1..].TrimEnd('.'));
+            var why = reason.Length == 0 ? "the text ends or changes in the middle of something" : ProblemList.Show(char.ToLowerInvariant(reason[0]) + reason[1..].TrimEnd('.'), 160);
             problems.Error(At(mark), "This is not valid YAML", why, "Check indentation, quotes and brackets here and in the line above.");
         }
     }
