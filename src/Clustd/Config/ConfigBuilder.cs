@@ -31,11 +31,14 @@ internal sealed class ConfigBuilder(string? path, string folder, ConfigSurroundi
         CheckStrength(cluster, ConfigKeys.OldSecret, oldSecret, exposed);
         if (secret is not null && secret == oldSecret)
         {
-            problems.Warning(cluster.PlaceOf(ConfigKeys.OldSecret), "'cluster.old_secret' is the secret itself", "a rotation has two different ones", "Remove it once the rotation is done.");
+            problems.Warning(cluster.PlaceOf(ConfigKeys.OldSecret), "'cluster.old_secret' is the secret itself", "a rotation has two different ones",
+                "Remove it once the rotation is done.");
         }
         if (grace < lease)
         {
-            problems.Error(cluster.PlaceOf(ConfigKeys.RestartGrace), "'cluster.restart_grace' is shorter than the lease", $"{ConfigDuration.Text(grace)} is less than {ConfigDuration.Text(lease)}, which a machine may be away in any case", $"Choose at least {ConfigDuration.Text(lease)}.");
+            problems.Error(cluster.PlaceOf(ConfigKeys.RestartGrace), "'cluster.restart_grace' is shorter than the lease",
+                $"{ConfigDuration.Text(grace)} is less than {ConfigDuration.Text(lease)}, which a machine may be away in any case",
+                $"Choose at least {ConfigDuration.Text(lease)}.");
         }
         if (known is not null) CheckReach(server, cluster, remote, others, bindAddress, bindPort);
 
@@ -43,7 +46,8 @@ internal sealed class ConfigBuilder(string? path, string folder, ConfigSurroundi
         var drivers = new DriverReader(problems, servicesMayBeElsewhere: false).ReadList(top.Items(ConfigKeys.Drivers), services);
         if (witness && drivers.Count > 0)
         {
-            problems.Warning(top.PlaceOf(ConfigKeys.Drivers), "A witness has drivers", "it votes and runs nothing, so they are never started", "Remove 'drivers', or 'cluster.witness'.");
+            problems.Warning(top.PlaceOf(ConfigKeys.Drivers), "A witness has drivers", "it votes and runs nothing, so they are never started",
+                "Remove 'drivers', or 'cluster.witness'.");
         }
         return new ClustdConfig
         {
@@ -63,7 +67,8 @@ internal sealed class ConfigBuilder(string? path, string folder, ConfigSurroundi
         if (cluster.Has(ConfigKeys.Id)) return cluster.Text(ConfigKeys.Id) ?? "";
         if (ConfigName.WhyNot(surroundings.HostName) is { } why)
         {
-            problems.Error(cluster.PlaceOf(ConfigKeys.Id), "'cluster.id' is missing", $"the host name '{ProblemList.Show(surroundings.HostName)}' cannot stand in for it: {why}", "Add `id: NAME`, another one on each machine.");
+            problems.Error(cluster.PlaceOf(ConfigKeys.Id), "'cluster.id' is missing",
+                $"the host name '{ProblemList.Show(surroundings.HostName)}' cannot stand in for it: {why}", "Add `id: NAME`, another one on each machine.");
         }
         return surroundings.HostName;
     }
@@ -82,7 +87,8 @@ internal sealed class ConfigBuilder(string? path, string folder, ConfigSurroundi
         var why = candidates.Count == 0
             ? $"none of 'cluster.machines' is an address of this machine with port {bindPort} (it has {Shown(surroundings)})"
             : $"{string.Join(" and ", candidates)} in 'cluster.machines' are both this machine";
-        problems.Error(cluster.PlaceOf(ConfigKeys.Machines), "'server.remote_address' is missing", why, $"Add `remote_address: ws://HOST:{bindPort}` under 'server': where the others reach this machine.");
+        problems.Error(cluster.PlaceOf(ConfigKeys.Machines), "'server.remote_address' is missing", why,
+            $"Add `remote_address: ws://HOST:{bindPort}` under 'server': where the others reach this machine.");
         return null;
     }
 
@@ -98,7 +104,8 @@ internal sealed class ConfigBuilder(string? path, string folder, ConfigSurroundi
         var what = $"{cluster.Named(key)} is too weak";
         var bits = $"it has {Math.Floor(SecretStrength.Bits(secret))} bits, {SecretStrength.BitsMin} are needed";
         const string make = "Make a good one with `clustd secret`, and write it on all machines.";
-        if (exposed.Count > 0) problems.Error(cluster.PlaceOf(key), what, $"{bits} because {exposed[0]} is not loopback and strangers could guess it offline", make);
+        if (exposed.Count > 0) problems.Error(cluster.PlaceOf(key), what, $"{bits} because {exposed[0]} is not loopback and strangers could guess it offline",
+            make);
         else problems.Warning(cluster.PlaceOf(key), what, $"{bits} as soon as an address is not loopback", make);
     }
 
@@ -108,20 +115,25 @@ internal sealed class ConfigBuilder(string? path, string folder, ConfigSurroundi
         var far = others.FirstOrDefault(m => !m.IsLoopback);
         if (far is not null && remote.IsLoopback)
         {
-            problems.Warning(server.PlaceOf(ConfigKeys.RemoteAddress), $"Other machines cannot reach {remote}", $"it is loopback, and {far} is another host", $"Write an address of this machine that {far.Host} can reach.");
+            problems.Warning(server.PlaceOf(ConfigKeys.RemoteAddress), $"Other machines cannot reach {remote}", $"it is loopback, and {far} is another host",
+                $"Write an address of this machine that {far.Host} can reach.");
         }
         else if (far is not null && OwnAddress.IsLoopback(bindAddress))
         {
-            problems.Warning(server.PlaceOf(ConfigKeys.BindAddress), $"Other machines cannot reach {bindAddress}", $"it is loopback, and {far} is another host", "Remove 'bind_address' to listen on all interfaces.");
+            problems.Warning(server.PlaceOf(ConfigKeys.BindAddress), $"Other machines cannot reach {bindAddress}", $"it is loopback, and {far} is another host",
+                "Remove 'bind_address' to listen on all interfaces.");
         }
         var otherNames = OwnAddress.IsLoopback(bindAddress) || remote.IsLoopback ? [] : OwnAddress.Candidates(others, bindAddress, bindPort, surroundings);
         foreach (var other in otherNames)
         {
-            problems.Warning(cluster.PlaceOf(ConfigKeys.Machines), $"{other} seems to be this machine under another name", $"its own address is {remote}, so {other} counts as one machine more, and the cluster would wait for it", $"Write {remote} in its place, on all machines.");
+            problems.Warning(cluster.PlaceOf(ConfigKeys.Machines), $"{other} seems to be this machine under another name",
+                $"its own address is {remote}, so {other} counts as one machine more, and the cluster would wait for it",
+                $"Write {remote} in its place, on all machines.");
         }
         if (others.Count + 1 > MachinesUsualMax)
         {
-            problems.Warning(cluster.PlaceOf(ConfigKeys.Machines), $"{others.Count + 1} machines are many", $"every decision waits for {((others.Count + 1) / 2) + 1} of them", "Three or five machines decide faster and tolerate one or two failures.");
+            problems.Warning(cluster.PlaceOf(ConfigKeys.Machines), $"{others.Count + 1} machines are many",
+                $"every decision waits for {((others.Count + 1) / 2) + 1} of them", "Three or five machines decide faster and tolerate one or two failures.");
         }
     }
 
@@ -134,7 +146,8 @@ internal sealed class ConfigBuilder(string? path, string folder, ConfigSurroundi
         var shared = $"/var/lib/clustd/{id}";
         if (surroundings.CanKeepData(shared)) return shared;
         if (surroundings.HomeDirectory.StartsWith('/')) return Path.Combine(surroundings.HomeDirectory, ".local/state/clustd", id);
-        problems.Error(server.PlaceOf(ConfigKeys.DataDir), "'server.data_dir' is missing", $"{shared} cannot be written, and $HOME is not set", "Add `data_dir: /PATH`, or run clustd as a user who can write there.");
+        problems.Error(server.PlaceOf(ConfigKeys.DataDir), "'server.data_dir' is missing", $"{shared} cannot be written, and $HOME is not set",
+            "Add `data_dir: /PATH`, or run clustd as a user who can write there.");
         return shared;
     }
 }

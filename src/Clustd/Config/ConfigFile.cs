@@ -15,7 +15,8 @@ internal static class ConfigFile
         try
         {
             if (ReadBytes(path, SizeMaxBytes) is { } bytes) return Decode(bytes, shownAs, problems);
-            problems.Error(at, "The file is too large", $"it has more than {SizeMaxBytes / 1024} kB, a configuration has a few", "Give the path of the configuration with --config.");
+            problems.Error(at, "The file is too large", $"it has more than {SizeMaxBytes / 1024} kB, a configuration has a few",
+                "Give the path of the configuration with --config.");
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException or ArgumentException or NotSupportedException)
         {
@@ -54,7 +55,8 @@ internal static class ConfigFile
         {
             if (Rune.DecodeFromUtf8(rest, out var rune, out var used) != System.Buffers.OperationStatus.Done)
             {
-                problems.Error(new Place(shownAs, line, column), "The file is not UTF-8", $"the byte 0x{rest[0]:x2} here begins no character", "Save it as UTF-8.");
+                problems.Error(new Place(shownAs, line, column), "The file is not UTF-8", $"the byte 0x{rest[0]:x2} here begins no character",
+                    "Save it as UTF-8.");
                 return null;
             }
             (line, column) = rune.Value == '\n' ? (line + 1, 1) : (line, column + 1);

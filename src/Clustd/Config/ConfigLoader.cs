@@ -11,7 +11,9 @@ public static class ConfigLoader
         {
             // In a container the environment alone can be the configuration.
             if (surroundings.Variable("CLUSTD__CLUSTER__SECRET") is not null) return Build(new MappingNode(new Place("environment", 0, 0), []), null, surroundings.WorkingDirectory, surroundings, problems);
-            problems.Error(new Place("./config.yml", 0, 0), "There is no configuration", $"neither ./config.yml nor {surroundings.SystemConfigPath} exists, and $CLUSTD_CONFIG is not set", "Write one with `clustd init ADDRESS...`, or name yours with --config.");
+            problems.Error(new Place("./config.yml", 0, 0), "There is no configuration",
+                $"neither ./config.yml nor {surroundings.SystemConfigPath} exists, and $CLUSTD_CONFIG is not set",
+                "Write one with `clustd init ADDRESS...`, or name yours with --config.");
             return new ConfigResult { Errors = problems.Errors };
         }
         return FromFile(found, surroundings, problems);
@@ -73,7 +75,8 @@ public static class ConfigLoader
     {
         if (IsDriverFile(root))
         {
-            problems.Error(root.At, "This is a driver file", "it has 'host', a daemon's file has 'server' and 'cluster'", "Use it with `clustd drivers --config FILE`.");
+            problems.Error(root.At, "This is a driver file", "it has 'host', a daemon's file has 'server' and 'cluster'",
+                "Use it with `clustd drivers --config FILE`.");
             return Refused(problems, path);
         }
         var config = new ConfigBuilder(path, folder, surroundings, problems).Build(EnvironmentOverrides.Apply(root, surroundings, problems));
@@ -90,7 +93,8 @@ public static class ConfigLoader
         if (top.Mapping(ConfigKeys.FileScript) is { } script) drivers.InsertRange(0, reader.ReadScript(script));
         if (root.Entries.FirstOrDefault(e => e.Key == "cloudflare") is { } cloudflare)
         {
-            problems.Error(cloudflare.KeyAt, "'cloudflare' cannot be run yet", "this version has the shell driver only, the DNS driver comes in a later one", "Call your DNS update from `script: { start: COMMAND, stop: COMMAND }`.");
+            problems.Error(cloudflare.KeyAt, "'cloudflare' cannot be run yet", "this version has the shell driver only, the DNS driver comes in a later one",
+                "Call your DNS update from `script: { start: COMMAND, stop: COMMAND }`.");
         }
         else if (!top.Has(ConfigKeys.FileScript) && !top.Has(ConfigKeys.FileDrivers))
         {
@@ -120,5 +124,6 @@ public static class ConfigLoader
 
     private static ConfigResult Refused(ProblemList problems, string? path) => new() { Errors = problems.Errors, Warnings = problems.Warnings, Path = path };
 
-    private static DriverFileResult RefusedDrivers(ProblemList problems, string? path) => new() { Errors = problems.Errors, Warnings = problems.Warnings, Path = path };
+    private static DriverFileResult RefusedDrivers(ProblemList problems, string? path) => new(
+        ) { Errors = problems.Errors, Warnings = problems.Warnings, Path = path };
 }

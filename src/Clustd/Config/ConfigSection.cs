@@ -67,7 +67,8 @@ internal sealed class ConfigSection
             return null;
         }
         if (duration >= key.Min && duration <= key.Max) return duration;
-        problems.Error(scalar.At, $"{Named(key)} is out of range", $"{ProblemList.Show(scalar.Text)} is not within {key.RangeText}", $"Choose a value from {key.RangeText}; the default is {key.DefaultText}.");
+        problems.Error(scalar.At, $"{Named(key)} is out of range", $"{ProblemList.Show(scalar.Text)} is not within {key.RangeText}",
+            $"Choose a value from {key.RangeText}; the default is {key.DefaultText}.");
         return null;
     }
 
@@ -77,7 +78,8 @@ internal sealed class ConfigSection
         if (Scalar(key) is not { } scalar) return fallback;
         if (!int.TryParse(scalar.Text, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out var number))
         {
-            problems.Error(scalar.At, $"{Named(key)} is not a whole number", $"it is '{ProblemList.Show(scalar.Text)}'", $"Write a number from {key.RangeText}.");
+            problems.Error(scalar.At, $"{Named(key)} is not a whole number", $"it is '{ProblemList.Show(scalar.Text)}'",
+                $"Write a number from {key.RangeText}.");
             return fallback;
         }
         if (number >= key.Min && number <= key.Max) return number;
@@ -103,7 +105,8 @@ internal sealed class ConfigSection
         if (Scalar(key) is not { } scalar) return key.Default;
         if (key.Choices.Contains(scalar.Text)) return scalar.Text;
         var nearest = Suggestion.Nearest(scalar.Text, key.Choices);
-        problems.Error(scalar.At, $"{Named(key)} is none of its words", $"'{ProblemList.Show(scalar.Text)}' is not one of {key.RangeText}", nearest is null ? $"Choose one of {key.RangeText}." : $"Did you mean '{nearest}'?");
+        problems.Error(scalar.At, $"{Named(key)} is none of its words", $"'{ProblemList.Show(scalar.Text)}' is not one of {key.RangeText}",
+            nearest is null ? $"Choose one of {key.RangeText}." : $"Did you mean '{nearest}'?");
         return key.Default;
     }
 
@@ -121,11 +124,13 @@ internal sealed class ConfigSection
         {
             if (item is not ScalarNode { IsNull: false } scalar)
             {
-                problems.Error(item.At, $"An item of {Named(key)} is not a single value", $"it is {item.Kind}", $"Write each item as in `{key.Name}: {key.Example}`.");
+                problems.Error(item.At, $"An item of {Named(key)} is not a single value", $"it is {item.Kind}",
+                    $"Write each item as in `{key.Name}: {key.Example}`.");
             }
             else if (Formed(key, key.Form, scalar) is { } text && !seen.TryAdd(text, scalar.At))
             {
-                problems.Error(scalar.At, $"'{ProblemList.Show(text)}' is twice in {Named(key)}", $"it was first given in line {seen[text].Line}", "Remove one of the two.");
+                problems.Error(scalar.At, $"'{ProblemList.Show(text)}' is twice in {Named(key)}", $"it was first given in line {seen[text].Line}",
+                    "Remove one of the two.");
             }
         }
         return [.. seen.OrderBy(s => s.Value.Line).ThenBy(s => s.Value.Column).Select(s => s.Key)];
@@ -138,11 +143,13 @@ internal sealed class ConfigSection
         {
             if (entry.Value is not ScalarNode scalar)
             {
-                problems.Error(entry.Value.At, $"'{ProblemList.Show(entry.Key)}' in {Named(key)} is not a single value", $"it is {entry.Value.Kind}", "Write `NAME: value`.");
+                problems.Error(entry.Value.At, $"'{ProblemList.Show(entry.Key)}' in {Named(key)} is not a single value", $"it is {entry.Value.Kind}",
+                    "Write `NAME: value`.");
             }
             else if (entry.Key.Length == 0 || entry.Key.IndexOfAny(['=', '\0', '\n']) >= 0)
             {
-                problems.Error(entry.KeyAt, $"'{ProblemList.Show(entry.Key)}' in {Named(key)} is no name of a variable", "it is empty or holds '='", "Write `NAME: value`.");
+                problems.Error(entry.KeyAt, $"'{ProblemList.Show(entry.Key)}' in {Named(key)} is no name of a variable", "it is empty or holds '='",
+                    "Write `NAME: value`.");
             }
             else
             {
@@ -161,7 +168,8 @@ internal sealed class ConfigSection
         if (value is { IsNull: false }) return value;
         if (key.Must)
         {
-            problems.Error(value?.At ?? node.At, $"{Named(key)} is missing", "it has no default", $"Add `{key.Name}: {key.Example}`{(key is TextKey { Form: TextForm.Secret } ? "; `clustd secret` makes a good one" : "")}.");
+            problems.Error(value?.At ?? node.At, $"{Named(key)} is missing", "it has no default",
+                $"Add `{key.Name}: {key.Example}`{(key is TextKey { Form: TextForm.Secret } ? "; `clustd secret` makes a good one" : "")}.");
         }
         return null;
     }
@@ -175,7 +183,8 @@ internal sealed class ConfigSection
             return null;
         }
         if (scalar.Text.Length > 0) return scalar;
-        problems.Error(scalar.At, $"{Named(key)} is empty", "'' is no value", $"{(key.Must ? "Write" : "Remove the key, or write")} `{key.Name}: {key.Example}`.");
+        problems.Error(scalar.At, $"{Named(key)} is empty", "'' is no value",
+            $"{(key.Must ? "Write" : "Remove the key, or write")} `{key.Name}: {key.Example}`.");
         return null;
     }
 
@@ -192,7 +201,8 @@ internal sealed class ConfigSection
                 return null;
             case TextForm.Host:
                 if (MachineAddress.NormaliseHost(scalar.Text) is { } host) return host;
-                problems.Error(scalar.At, $"{Named(key)} is not an address", $"'{ProblemList.Show(scalar.Text)}' is neither an IP address nor a host name", $"Write it as in `{key.Name}: {key.Example}`.");
+                problems.Error(scalar.At, $"{Named(key)} is not an address", $"'{ProblemList.Show(scalar.Text)}' is neither an IP address nor a host name",
+                    $"Write it as in `{key.Name}: {key.Example}`.");
                 return null;
             case TextForm.Address:
                 // The path of the driver door is the only one, so writing it out is right too.
@@ -200,7 +210,8 @@ internal sealed class ConfigSection
                 if (MachineAddress.Parse(plain, out var why) is { } address) return address.ToString();
                 // What stands before an '@' may be a password.
                 var shown = scalar.Text.Contains('@') ? "The text" : $"'{ProblemList.Show(scalar.Text)}'";
-                problems.Error(scalar.At, $"{shown} in {Named(key)} is not an address", ProblemList.Show(why), "Write it as `ws://HOST:PORT`, for example ws://10.0.0.1:3001.");
+                problems.Error(scalar.At, $"{shown} in {Named(key)} is not an address", ProblemList.Show(why),
+                    "Write it as `ws://HOST:PORT`, for example ws://10.0.0.1:3001.");
                 return null;
             case TextForm.Any or TextForm.Path when scalar.Text.Contains('\0'):
                 problems.Error(scalar.At, $"{Named(key)} holds a null character", "no program can be given such a text", "Remove it.");

@@ -38,7 +38,8 @@ internal sealed class DriverReader(ProblemList problems, bool servicesMayBeElsew
             return null;
         }
         if (entry.Value is MappingNode keys) return new Item(entry.Key, new ConfigSection(keys, $"drivers[{index}].{entry.Key}", ConfigKeys.In(ConfigKeys.ShellSection), problems));
-        problems.Error(entry.Value.At, $"Driver {index + 1} of 'drivers' has no keys", $"'{entry.Key}' holds {entry.Value.Kind}", "Write `- shell: { run: ./web }`.");
+        problems.Error(entry.Value.At, $"Driver {index + 1} of 'drivers' has no keys", $"'{entry.Key}' holds {entry.Value.Kind}",
+            "Write `- shell: { run: ./web }`.");
         return null;
     }
 
@@ -49,7 +50,8 @@ internal sealed class DriverReader(ProblemList problems, bool servicesMayBeElsew
         for (var i = 0; i < items.Count; i++)
         {
             if (given[i] is not { } name || names.Add(name)) continue;
-            problems.Error(items[i].Section.PlaceOf(ConfigKeys.DriverName), $"Two drivers are named '{name}'", "a name belongs to one driver of a machine", "Rename one, or remove 'name' for a name of its own.");
+            problems.Error(items[i].Section.PlaceOf(ConfigKeys.DriverName), $"Two drivers are named '{name}'", "a name belongs to one driver of a machine",
+                "Rename one, or remove 'name' for a name of its own.");
         }
         return [.. items.Select((item, i) => Read(item, given[i], services))];
     }
@@ -85,18 +87,23 @@ internal sealed class DriverReader(ProblemList problems, bool servicesMayBeElsew
         else if (services is not null)
         {
             var nearest = Suggestion.Nearest(driver.Service, services.Select(s => s.Name));
-            problems.Error(at, $"There is no service '{driver.Service}'", $"'services' has {string.Join(", ", services.Select(s => ProblemList.Show(s.Name)))}", nearest is null ? $"Add `{driver.Service}: {{}}` there, or set {section.Named(ConfigKeys.DriverService)}." : $"Did you mean '{nearest}'?");
+            problems.Error(at, $"There is no service '{driver.Service}'", $"'services' has {string.Join(", ", services.Select(s => ProblemList.Show(s.Name)))}",
+                nearest is null ? $"Add `{driver.Service}: {{}}` there, or set {section.Named(ConfigKeys.DriverService)}." : $"Did you mean '{nearest}'?");
         }
         else if (!servicesMayBeElsewhere)
         {
-            problems.Warning(at, $"Service '{driver.Service}' is not in this file", "a file without 'services' takes the cluster's, so the driver runs only if another machine's file has that service", $"Add `services: {{ {driver.Service}: {{}} }}`, or leave 'service' out for the service 'default'.");
+            problems.Warning(at, $"Service '{driver.Service}' is not in this file",
+                "a file without 'services' takes the cluster's, so the driver runs only if another machine's file has that service",
+                $"Add `services: {{ {driver.Service}: {{}} }}`, or leave 'service' out for the service 'default'.");
         }
     }
 
     private void CheckLimit(ConfigSection section, DurationKey key, TimeSpan? needed, TimeSpan given, string service)
     {
         if (needed <= given || needed is null) return;
-        problems.Error(section.PlaceOf(key), $"{section.Named(key)} is more than its service gives", $"{ConfigDuration.Text(needed.Value)} is longer than the {ConfigDuration.Text(given)} of service '{service}'", $"Raise `{key.Name}` of the service, or lower it here.");
+        problems.Error(section.PlaceOf(key), $"{section.Named(key)} is more than its service gives",
+            $"{ConfigDuration.Text(needed.Value)} is longer than the {ConfigDuration.Text(given)} of service '{service}'",
+            $"Raise `{key.Name}` of the service, or lower it here.");
     }
 
     private static ShellDriverConfig Shell(ConfigSection section, DriverCommon common, ProblemList problems)
@@ -116,15 +123,18 @@ internal sealed class DriverReader(ProblemList problems, bool servicesMayBeElsew
         var at = section.PlaceOf(ConfigKeys.Run);
         if (!section.Has(ConfigKeys.Run) && !section.Has(ConfigKeys.Start) && !section.Has(ConfigKeys.Stop))
         {
-            problems.Error(at, "A shell driver has nothing to do", "it has neither 'run' nor 'start' and 'stop'", "Add `run: COMMAND` for a process, or `start: COMMAND` and `stop: COMMAND`.");
+            problems.Error(at, "A shell driver has nothing to do", "it has neither 'run' nor 'start' and 'stop'",
+                "Add `run: COMMAND` for a process, or `start: COMMAND` and `stop: COMMAND`.");
         }
         else if (section.Has(ConfigKeys.Run) && (section.Has(ConfigKeys.Start) || section.Has(ConfigKeys.Stop)))
         {
-            problems.Error(at, "A shell driver has both 'run' and 'start' or 'stop'", "either clustd supervises a process, or it calls scripts", "Keep 'run', and put the scripts into a driver of their own.");
+            problems.Error(at, "A shell driver has both 'run' and 'start' or 'stop'", "either clustd supervises a process, or it calls scripts",
+                "Keep 'run', and put the scripts into a driver of their own.");
         }
         else if (section.Has(ConfigKeys.Start) && !section.Has(ConfigKeys.Stop))
         {
-            problems.Warning(section.PlaceOf(ConfigKeys.Start), "A shell driver has 'start' but no 'stop'", "nothing ends what 'start' began when another machine takes over", "Add `stop: COMMAND`, or use `run: COMMAND`.");
+            problems.Warning(section.PlaceOf(ConfigKeys.Start), "A shell driver has 'start' but no 'stop'",
+                "nothing ends what 'start' began when another machine takes over", "Add `stop: COMMAND`, or use `run: COMMAND`.");
         }
         return driver;
     }

@@ -47,13 +47,16 @@ internal static class EnvironmentOverrides
         var services = file["services"] as MappingNode;
         var names = services?.Entries.Where(e => string.Equals(e.Key.Replace('-', '_').Replace('.', '_'), service, StringComparison.OrdinalIgnoreCase)).Select(e => e.Key).ToList() ?? [];
         if (names.Count == 1) return file.With("services", Set(services!, names[0], ConfigKeys.ServiceSection, word, value, at, problems));
-        problems.Error(at, "The variable names no service", names.Count == 0 ? $"the file has no service '{ProblemList.Show(service.ToLowerInvariant())}'" : $"'{string.Join("' and '", names)}' would both be meant", "Name one of the services of the file, or unset the variable.");
+        problems.Error(at, "The variable names no service",
+            names.Count == 0 ? $"the file has no service '{ProblemList.Show(service.ToLowerInvariant())}'" : $"'{string.Join("' and '", names)}' would both be meant",
+            "Name one of the services of the file, or unset the variable.");
         return file;
     }
 
     private static MappingNode Unknown(MappingNode file, Place at, ProblemList problems)
     {
-        problems.Error(at, "The variable sets nothing", "it is not CLUSTD__SERVER__KEY, CLUSTD__CLUSTER__KEY or CLUSTD__SERVICES__NAME__KEY", "Correct its name, or unset it; drivers are written in the file.");
+        problems.Error(at, "The variable sets nothing", "it is not CLUSTD__SERVER__KEY, CLUSTD__CLUSTER__KEY or CLUSTD__SERVICES__NAME__KEY",
+            "Correct its name, or unset it; drivers are written in the file.");
         return file;
     }
 }

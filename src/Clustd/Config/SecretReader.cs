@@ -24,12 +24,14 @@ internal static class SecretReader
         var name = written[CredentialPrefix.Length..].Trim();
         if (name.Length == 0 || name is "." or ".." || name.IndexOfAny(['/', '\0']) >= 0)
         {
-            problems.Error(at, $"{keyName} names no credential", "what stands behind 'credential:' is not the name of one", "Write `credential:NAME` as in LoadCredential=NAME:/PATH of the unit.");
+            problems.Error(at, $"{keyName} names no credential", "what stands behind 'credential:' is not the name of one",
+                "Write `credential:NAME` as in LoadCredential=NAME:/PATH of the unit.");
             return null;
         }
         if (surroundings.Variable("CREDENTIALS_DIRECTORY") is not { } directory)
         {
-            problems.Error(at, $"{keyName} cannot be read", "$CREDENTIALS_DIRECTORY is not set: systemd sets it for units with LoadCredential=", $"Add `LoadCredential={name}:/PATH` to the unit, or use `file:/PATH`.");
+            problems.Error(at, $"{keyName} cannot be read", "$CREDENTIALS_DIRECTORY is not set: systemd sets it for units with LoadCredential=",
+                $"Add `LoadCredential={name}:/PATH` to the unit, or use `file:/PATH`.");
             return null;
         }
         return ReadFile(Path.Combine(directory, name), keyName, at, problems);
@@ -41,11 +43,13 @@ internal static class SecretReader
         {
             var text = Encoding.UTF8.GetString(ConfigFile.ReadBytes(path, SizeMaxBytes) ?? throw new IOException($"it has more than {SizeMaxBytes} bytes")).Trim();
             if (text.Length > 0) return text;
-            problems.Error(at, $"{keyName} is empty", $"{ProblemList.Show(path)} holds nothing", $"Write one into it: `clustd secret > {ProblemList.Show(path)}`.");
+            problems.Error(at, $"{keyName} is empty", $"{ProblemList.Show(path)} holds nothing",
+                $"Write one into it: `clustd secret > {ProblemList.Show(path)}`.");
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException or ArgumentException or NotSupportedException)
         {
-            problems.Error(at, $"{keyName} cannot be read", ConfigFile.Reason(path, e), "Correct the path, or make the file readable for the user that clustd runs as.");
+            problems.Error(at, $"{keyName} cannot be read", ConfigFile.Reason(path, e),
+                "Correct the path, or make the file readable for the user that clustd runs as.");
         }
         return null;
     }

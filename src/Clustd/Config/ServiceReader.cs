@@ -20,7 +20,8 @@ internal sealed class ServiceReader(ProblemList problems)
         }
         if (entry.Value is not MappingNode && !entry.Value.IsNull)
         {
-            problems.Error(entry.Value.At, $"'{label}' is {entry.Value.Kind}", "it should be a mapping", $"Write `{ProblemList.Show(entry.Key)}: {{}}` for a service with all defaults.");
+            problems.Error(entry.Value.At, $"'{label}' is {entry.Value.Kind}", "it should be a mapping",
+                $"Write `{ProblemList.Show(entry.Key)}: {{}}` for a service with all defaults.");
         }
         var section = new ConfigSection(entry.Value as MappingNode ?? new MappingNode(entry.KeyAt, []), label, ConfigKeys.In(ConfigKeys.ServiceSection), problems);
         var service = new ServiceConfig
@@ -51,21 +52,26 @@ internal sealed class ServiceReader(ProblemList problems)
         {
             if (other == service.Name)
             {
-                problems.Error(section.PlaceOf(ConfigKeys.ApartFrom), $"'{other}' is apart from itself", "one machine at a time runs it in any case", $"Remove it from {section.Named(ConfigKeys.ApartFrom)}.");
+                problems.Error(section.PlaceOf(ConfigKeys.ApartFrom), $"'{other}' is apart from itself", "one machine at a time runs it in any case",
+                    $"Remove it from {section.Named(ConfigKeys.ApartFrom)}.");
             }
             else if (!names.Contains(other))
             {
                 var nearest = Suggestion.Nearest(other, names);
-                problems.Error(section.PlaceOf(ConfigKeys.ApartFrom), $"There is no service '{other}'", $"{section.Named(ConfigKeys.ApartFrom)} names it, 'services' has {string.Join(", ", names.Select(ProblemList.Show))}", nearest is null ? "Add the service, or remove the name." : $"Did you mean '{nearest}'?");
+                problems.Error(section.PlaceOf(ConfigKeys.ApartFrom), $"There is no service '{other}'",
+                    $"{section.Named(ConfigKeys.ApartFrom)} names it, 'services' has {string.Join(", ", names.Select(ProblemList.Show))}",
+                    nearest is null ? "Add the service, or remove the name." : $"Did you mean '{nearest}'?");
             }
         }
         foreach (var id in service.Machines.Count == 0 ? [] : service.Prefer.Where(id => !service.Machines.Contains(id)))
         {
-            problems.Error(section.PlaceOf(ConfigKeys.Prefer), $"'{id}' is preferred but not allowed", $"{section.Named(ConfigKeys.AllowedMachines)} lists only {string.Join(", ", service.Machines)}", "Add it there, or remove it here.");
+            problems.Error(section.PlaceOf(ConfigKeys.Prefer), $"'{id}' is preferred but not allowed",
+                $"{section.Named(ConfigKeys.AllowedMachines)} lists only {string.Join(", ", service.Machines)}", "Add it there, or remove it here.");
         }
         if (service.Failback && service.Prefer.Count == 0)
         {
-            problems.Warning(section.PlaceOf(ConfigKeys.Failback), $"{section.Named(ConfigKeys.Failback)} does nothing", "no machine is preferred", "Add `prefer: [ID]`.");
+            problems.Warning(section.PlaceOf(ConfigKeys.Failback), $"{section.Named(ConfigKeys.Failback)} does nothing", "no machine is preferred",
+                "Add `prefer: [ID]`.");
         }
     }
 }

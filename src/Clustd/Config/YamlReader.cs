@@ -52,7 +52,8 @@ internal sealed class YamlReader(string text, string file, ProblemList problems)
                 problems.Error(new Place(file, 1, 1), "The file is empty", "it holds no keys", "Write one with `clustd init ADDRESS...`.");
                 return null;
             default:
-                problems.Error(root.At, "The file is not a mapping", $"it is {root.Kind}, not keys with values", "Begin with `cluster:`; `clustd init ADDRESS...` writes an example.");
+                problems.Error(root.At, "The file is not a mapping", $"it is {root.Kind}, not keys with values",
+                    "Begin with `cluster:`; `clustd init ADDRESS...` writes an example.");
                 return null;
         }
     }
@@ -70,7 +71,8 @@ internal sealed class YamlReader(string text, string file, ProblemList problems)
             case AnchorAlias alias:
                 if (!anchors.TryGetValue(alias.Value.Value, out var target))
                 {
-                    Refuse(PlaceOf(now), $"The alias '*{ProblemList.Show(alias.Value.Value)}' has no anchor", "nothing complete before it is marked with that name", "Mark the value with '&NAME' above, or write it out.");
+                    Refuse(PlaceOf(now), $"The alias '*{ProblemList.Show(alias.Value.Value)}' has no anchor",
+                        "nothing complete before it is marked with that name", "Mark the value with '&NAME' above, or write it out.");
                 }
                 Add(target! with { At = PlaceOf(now) }, null);
                 break;
@@ -84,7 +86,8 @@ internal sealed class YamlReader(string text, string file, ProblemList problems)
     {
         if (open.Count >= DepthMax)
         {
-            Refuse(PlaceOf(start), "The file is nested too deeply", $"there are more than {DepthMax} levels", "Close the brackets, or correct the indentation.");
+            Refuse(PlaceOf(start), "The file is nested too deeply", $"there are more than {DepthMax} levels",
+                "Close the brackets, or correct the indentation.");
         }
         open.Push(new Open(start, [], isMapping, isFlow));
     }
@@ -121,7 +124,8 @@ internal sealed class YamlReader(string text, string file, ProblemList problems)
             }
             else if (!seen.TryAdd(key.Text, key.At))
             {
-                problems.Error(key.At, $"'{ProblemList.Show(key.Text)}' is there twice", $"it was first given in line {seen[key.Text].Line}", "Keep one of the two.");
+                problems.Error(key.At, $"'{ProblemList.Show(key.Text)}' is there twice", $"it was first given in line {seen[key.Text].Line}",
+                    "Keep one of the two.");
             }
             else
             {
@@ -142,7 +146,8 @@ internal sealed class YamlReader(string text, string file, ProblemList problems)
         {
             if (source is not MappingNode mapping)
             {
-                problems.Error(source.At, "'<<' cannot take this in", $"it is {source.Kind}, only mappings can be merged", "Give it the alias of a mapping, `<<: *NAME`.");
+                problems.Error(source.At, "'<<' cannot take this in", $"it is {source.Kind}, only mappings can be merged",
+                    "Give it the alias of a mapping, `<<: *NAME`.");
                 continue;
             }
             mergedEntries += mapping.Entries.Count;
@@ -160,7 +165,8 @@ internal sealed class YamlReader(string text, string file, ProblemList problems)
         if (open.FirstOrDefault(o => o.IsFlow) is { } bracket)
         {
             var (begin, end) = bracket.IsMapping ? ('{', '}') : ('[', ']');
-            problems.Error(PlaceOf(bracket.Start), $"The bracket '{begin}' is not closed", $"'{end}' or a comma is missing before line {mark.Line}, column {mark.Column}", $"Close it with '{end}', and put commas between the items.");
+            problems.Error(PlaceOf(bracket.Start), $"The bracket '{begin}' is not closed",
+                $"'{end}' or a comma is missing before line {mark.Line}, column {mark.Column}", $"Close it with '{end}', and put commas between the items.");
         }
         else if (TabIndentation() is { } tab && tab.Line >= mark.Line - 1)
         {
@@ -168,7 +174,8 @@ internal sealed class YamlReader(string text, string file, ProblemList problems)
         }
         else if (reason.Contains("found invalid mapping", StringComparison.Ordinal))
         {
-            problems.Error(At(mark), "A ':' stands where none can be", "the value before it has begun already, or the line is indented too far", "Correct the indentation, or put the value in quotes.");
+            problems.Error(At(mark), "A ':' stands where none can be", "the value before it has begun already, or the line is indented too far",
+                "Correct the indentation, or put the value in quotes.");
         }
         else if (reason.Contains("unexpected end of stream", StringComparison.Ordinal) && reason.Contains("quoted", StringComparison.Ordinal))
         {
