@@ -95,7 +95,7 @@ public sealed record ServiceConfig
     /// <summary>Move back to a preferred machine as soon as it can run the service.</summary>
     public bool Failback { get; init; }
 
-    /// <summary>Names of services that should not share a machine with this one.</summary>
+    /// <summary>Names of services that must not share a machine with this one.</summary>
     public IReadOnlyList<string> ApartFrom { get; init; } = [];
 
     /// <summary>Names of drivers that must be connected on a machine before it can run the service. Empty: none is named.</summary>
@@ -116,6 +116,6 @@ public enum StopFailureAction
     /// <summary>The next machine takes over although the old one may still run something.</summary>
     Takeover,
 
-    /// <summary>The machine is fenced first.</summary>
+    /// <summary>The machine is fenced first. Nothing fences in this version: it waits as <see cref="Block"/> does, and the loader warns.</summary>
     Fence,
 }

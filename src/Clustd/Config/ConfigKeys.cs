@@ -57,13 +57,13 @@ public static class ConfigKeys
         "Limit for all drivers to stop once the lease is over, then they are killed; part of the failover bound.", "500ms");
     public static readonly ListKey Prefer = new(ServiceSection, "prefer", TextForm.Id, "Machines that should run it, the most wanted first.", "[cm-1, cm-2]");
     public static readonly SwitchKey Failback = new(ServiceSection, "failback", false, "Move back as soon as a preferred machine can run it.", "false");
-    public static readonly ListKey ApartFrom = new(ServiceSection, "apart_from", TextForm.Id, "Services that should not share a machine with it.", "[bot]");
+    public static readonly ListKey ApartFrom = new(ServiceSection, "apart_from", TextForm.Id, "Services that must not share a machine with it.", "[bot]");
     public static readonly ListKey RequiredDrivers = new(ServiceSection, "drivers", TextForm.Id,
         "Drivers that must be connected on a machine before it can run it.", "[web-shell]");
     public static readonly ListKey AllowedMachines = new(ServiceSection, "machines", TextForm.Id, "The only machines that may run it.",
         "[cm-1, cm-2]") { DefaultWords = "all" };
     public static readonly ChoiceKey OnStopFailure = new(ServiceSection, "on_stop_failure", "block", ["block", "takeover", "fence"],
-        "When a stop failed where killing is not certain: wait for the machine's session to end, take over all the same, or fence first.", "block");
+        "When a stop failed where killing is not certain: wait for the machine's session to end, take over all the same, or fence first (which waits like block while no fencing is built in).", "block");
 
     public static readonly TextKey DriverService = new(ShellSection, "service", TextForm.Id, ServiceConfig.DefaultName, "The service that it acts on.", "web");
     public static readonly TextKey Run = new(ShellSection, "run", TextForm.Any, null,

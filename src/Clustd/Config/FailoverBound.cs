@@ -1,16 +1,17 @@
 using System.Globalization;
+using Clustd.Core;
 
 namespace Clustd.Config;
 
 /// <summary>What a configuration promises, in words: for `check`, `status` and the line at start.</summary>
 public static class FailoverBound
 {
-    /// <summary>k = (1+ρ)/(1−ρ) with ρ = 1 %, the error of each clock's rate, rounded up. Source: docs/guarantees.md.</summary>
+    /// <summary>The k of <see cref="LeaseTiming.Stretch"/>, to be printed: (1+ρ)/(1−ρ) with ρ = 1 %, the error of each clock's rate, rounded up.</summary>
     public const decimal ClockFactor = 1.0203m;
 
     /// <summary>k × (lease + kill_timeout), rounded up to the millisecond. To it come two commits, and an election if one is running just then.</summary>
     public static TimeSpan Of(TimeSpan lease, TimeSpan killTimeout) =>
-        TimeSpan.FromMilliseconds((double)Math.Ceiling((decimal)(lease + killTimeout).TotalMilliseconds * ClockFactor));
+        TimeSpan.FromMilliseconds(Math.Ceiling(LeaseTiming.Stretch(lease + killTimeout).TotalMilliseconds));
 
     /// <summary>All sentences: tolerance, then for each service its bound, then what weakens the promise.</summary>
     public static IReadOnlyList<string> Sentences(ClustdConfig config)

@@ -68,6 +68,11 @@ internal sealed class ServiceReader(ProblemList problems)
             problems.Error(section.PlaceOf(ConfigKeys.Prefer), $"'{id}' is preferred but not allowed",
                 $"{section.Named(ConfigKeys.AllowedMachines)} lists only {string.Join(", ", service.Machines)}", "Add it there, or remove it here.");
         }
+        if (service.OnStopFailure == StopFailureAction.Fence)
+        {
+            problems.Warning(section.PlaceOf(ConfigKeys.OnStopFailure), $"{section.Named(ConfigKeys.OnStopFailure)} waits as 'block' does",
+                "this version has nothing to fence a machine with", "Write 'block', or 'takeover' if two copies may run.");
+        }
         if (service.Failback && service.Prefer.Count == 0)
         {
             problems.Warning(section.PlaceOf(ConfigKeys.Failback), $"{section.Named(ConfigKeys.Failback)} does nothing", "no machine is preferred",

@@ -96,6 +96,25 @@ public sealed class ConfigPartsTests
         Valid(File(rest: "services: { web: { prefer: [a, b] } }")).ServicesHash.ShouldNotBe(Valid(File(rest: "services: { web: { prefer: [b, a] } }")).ServicesHash);
     }
 
+    // Catches lists that reach the core in the order of the file: equal hashes, but machines that overwrite each other's proposal for ever.
+    [Fact]
+    public void Files_that_list_the_same_things_propose_the_same_definition()
+    {
+        var one = Valid(File(rest: "services: { web: { apart_from: [a, b], machines: [x, y], drivers: [m, n] }, a: {}, b: {} }"));
+        var two = Valid(File(rest: "services: { b: {}, a: {}, web: { drivers: [n, m], machines: [y, x], apart_from: [b, a] } }"));
+        two.Services!.Select(s => s.ToDefinition()).ShouldBe(one.Services!.Select(s => s.ToDefinition()));
+    }
+
+    [Fact]
+    public void The_core_is_told_the_same_as_the_file_says()
+    {
+        var settings = Valid(File("machines: [ws://10.0.0.2:3001, ws://10.0.0.1:3001]\n  id: me\n  lease: 2s", "drivers: [ shell: { run: a }, shell: { run: b, required: false } ]"))
+            .ToMachineSettings(1, 2, 3);
+        (settings.Self.Value, settings.Address, settings.Lease, settings.Services.IsDefault).ShouldBe(("me", "10.0.0.1:3001", TimeSpan.FromSeconds(2), true));
+        settings.Addresses.ShouldBe(["10.0.0.1:3001", "10.0.0.2:3001"]);
+        settings.Drivers.ShouldHaveSingleItem().Name.Value.ShouldBe("default-shell");
+    }
+
     // Two releases must agree about the same file: a change of the text is a change of the protocol.
     [Fact]
     public void The_hashes_stay_what_they_were_in_earlier_releases()
@@ -131,6 +150,7 @@ public sealed class ConfigPartsTests
     {
         FailoverBound.Of(TimeSpan.FromSeconds(1), TimeSpan.FromMilliseconds(500)).ShouldBe(TimeSpan.FromMilliseconds(1531));
         FailoverBound.ClockFactor.ShouldBeGreaterThan(1.01m / 0.99m);
+        Core.LeaseTiming.Stretch(TimeSpan.FromSeconds(1000)).ShouldBe(TimeSpan.FromSeconds(1000 * (double)FailoverBound.ClockFactor), "what is printed is what is waited");
     }
 
     [Fact]
