@@ -9,6 +9,9 @@ internal sealed class PeerDialer(PeerAddress address, PeerNetworkOptions options
     // A machine that we cannot reach but that reaches us (NAT) needs no dial; one now and then finds out when that changes.
     private static readonly TimeSpan RedialWhenReached = TimeSpan.FromSeconds(10);
 
+    // Our own address under another name, now; a name may move.
+    private static readonly TimeSpan RedialWhenSelf = TimeSpan.FromMinutes(1);
+
     private readonly PeerConnector _connector = new(address, options);
     private readonly CancellationTokenSource _stopping = new();
     private readonly Lock _gate = new();
@@ -86,10 +89,11 @@ internal sealed class PeerDialer(PeerAddress address, PeerNetworkOptions options
         try
         {
             var (socket, machineId) = await _connector.ConnectAsync(cancellationToken);
-            _machineId = machineId;
             using (socket)
             {
                 var meeting = await greeting.GreetAsync(socket, machineId, address.ToString(), cancellationToken);
+                // Whoever is refused is not the machine of that id: we go on looking here, and show it as refused.
+                _machineId = meeting is PeerMeeting.Linked or PeerMeeting.Duplicate ? machineId : null;
                 return await FollowAsync(meeting);
             }
         }
@@ -119,10 +123,8 @@ internal sealed class PeerDialer(PeerAddress address, PeerNetworkOptions options
             case PeerMeeting.Duplicate:
                 return Jitter(options.RedialMin); // by then the other connection is in the table here too
             case PeerMeeting.Self:
-                _machineId = null;
                 Note(PeerState.Self, null);
-                Stop();
-                return TimeSpan.Zero;
+                return RedialWhenSelf;
             case PeerMeeting.Refused refused:
                 table.Refused(address.ToString(), refused.Reason);
                 Note(PeerState.Refused, refused.Reason);

@@ -98,7 +98,7 @@ internal sealed class PeerLink
         _table.Ended(this, reason, onPurpose);
         _lost.TrySetResult();
         _socket.Abort();
-        _over.Cancel();
+        _ = _over.CancelAsync(); // not here: the loops would run their ends on the caller's thread, which may be the daemon's loop
     }
 
     /// <summary>Says why, closes in order, and in any case within <paramref name="limit"/>. What waits is sent first if <paramref name="drain"/>.</summary>

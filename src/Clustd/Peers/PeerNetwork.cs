@@ -12,14 +12,16 @@ namespace Clustd.Peers;
 /// </summary>
 /// <remarks>
 /// Events come from I/O threads, one at a time, in order. The sink must not block and must not call back: it posts to the
-/// daemon's loop. Map <see cref="HandleAsync"/> at <see cref="Path"/>, after <c>UseWebSockets()</c>.
+/// daemon's loop. Map <see cref="HandleAsync"/> at <see cref="Path"/>, after <c>UseWebSockets()</c>. Dispose before the host stops:
+/// a host waits for open WebSockets, 30 seconds if nobody closes them.
 /// </remarks>
-public sealed class PeerNetwork : IAsyncDisposable
+public sealed partial class PeerNetwork : IAsyncDisposable
 {
     /// <summary>Where the other machines find <see cref="HandleAsync"/>.</summary>
     public const string Path = PeerSocket.Path;
 
     private readonly PeerNetworkOptions _options;
+    private readonly ILogger _logger;
     private readonly TimeProvider _time;
     private readonly PeerTable _table;
     private readonly PeerGreeting _greeting;
@@ -32,6 +34,7 @@ public sealed class PeerNetwork : IAsyncDisposable
     public PeerNetwork(PeerNetworkOptions options, Action<PeerEvent> sink, ILogger logger, TimeProvider time)
     {
         _options = options with { SelfAddress = PeerAddress.Parse(options.SelfAddress).ToString() };
+        _logger = logger;
         _time = time;
         _table = new PeerTable(_options, sink, logger, time);
         _greeting = new PeerGreeting(_options, _table, time);
@@ -150,11 +153,11 @@ public sealed class PeerNetwork : IAsyncDisposable
                 await linked.Link.RunAsync();
             }
         }
-        catch (Exception)
+        catch (Exception exception)
         {
             // It went away, or spoke nonsense, before there was a connection to lose. The side that dialled reports its failure;
             // here nothing has happened yet.
-            socket.Abort();
+            LogGreetingFailed(_logger, machineId, remote, PeerFault.WhyLost(exception));
         }
     }
 
@@ -200,4 +203,7 @@ public sealed class PeerNetwork : IAsyncDisposable
         context.Response.ContentType = "text/plain; charset=utf-8";
         return context.Response.WriteAsync(text + "\n");
     }
+
+    [LoggerMessage(LogLevel.Debug, "{Machine} dialled from {Remote}, but the greeting failed: {Reason}.")]
+    private static partial void LogGreetingFailed(ILogger logger, string machine, string remote, string reason);
 }

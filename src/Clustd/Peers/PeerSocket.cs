@@ -12,6 +12,7 @@ internal sealed class PeerSocket(WebSocket socket, int messageBytesMax, Action a
     public const string SubProtocol = "clustd.peer.v1";
 
     private const int ReceiveBytesUsual = 16 * 1024;
+    private const int UnsentBytesMax = 128 * 1024; // two batches: enough to keep the line busy
     private const int CloseReasonBytesMax = 123; // RFC 6455, 5.5.1: 125 bytes, two of them the code
 
     private byte[] _buffer = ArrayPool<byte>.Shared.Rent(ReceiveBytesUsual);
@@ -90,16 +91,18 @@ internal sealed class PeerSocket(WebSocket socket, int messageBytesMax, Action a
     /// <summary>
     /// Options of both ends' sockets: no waiting for more to send, and an end to waiting for acknowledgements.
     /// Thin streams retransmit at a steady pace (Linux, Documentation/networking/tcp-thin.rst): after a cut of a few seconds
-    /// the connection is back with the network, not after the doubled and redoubled timeout.
+    /// the connection is back with the network, not after the doubled and redoubled timeout. And little may wait unsent in the kernel,
+    /// which knows no urgency: it would take megabytes, seconds on a slow line, that a heartbeat cannot overtake.
     /// </summary>
     public static void Tune(Socket socket, TimeSpan userTimeout)
     {
-        const int tcp = 6, tcpThinLinearTimeouts = 16, tcpUserTimeout = 18; // linux/in.h, linux/tcp.h
+        const int tcp = 6, tcpThinLinearTimeouts = 16, tcpUserTimeout = 18, tcpUnsentLowWater = 25; // linux/in.h, linux/tcp.h
         socket.NoDelay = true;
         if (OperatingSystem.IsLinux())
         {
             socket.SetRawSocketOption(tcp, tcpUserTimeout, BitConverter.GetBytes((int)userTimeout.TotalMilliseconds));
             socket.SetRawSocketOption(tcp, tcpThinLinearTimeouts, BitConverter.GetBytes(1));
+            socket.SetRawSocketOption(tcp, tcpUnsentLowWater, BitConverter.GetBytes(UnsentBytesMax));
         }
     }
 

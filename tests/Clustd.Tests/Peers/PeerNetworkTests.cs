@@ -188,6 +188,27 @@ public sealed class PeerNetworkTests
     }
 
     [Fact]
+    public async Task A_heartbeat_overtakes_a_backlog()
+    {
+        var portB = TestMachine.FreePort();
+        await using var proxy = new TcpProxy(portB);
+        await using var b = await TestMachine.StartAsync("b", portB, []);
+        await using var a = await TestMachine.StartAsync("a", TestMachine.FreePort(), [proxy.Address]);
+        await a.ConnectedAsync("b");
+        proxy.Freeze();
+        foreach (var _ in Enumerable.Range(0, 100))
+        {
+            a.Network.Send("b", new byte[256 * 1024]);
+        }
+
+        a.Send("b", "heartbeat", urgent: true);
+        proxy.Thaw();
+
+        await b.ReceivedAsync("a", 101);
+        Array.IndexOf(b.TextsFrom("a"), "heartbeat").ShouldBeLessThan(60); // behind what the kernels and the proxy hold, ahead of the rest
+    }
+
+    [Fact]
     public async Task Closing_tells_both_sides_the_reason_even_a_long_one_and_they_come_back()
     {
         var reason = "the lists of machines differ: here " + string.Join(", ", Enumerable.Range(1, 40).Select(number => $"cm-{number}"));
@@ -230,6 +251,53 @@ public sealed class PeerNetworkTests
         await a.Network.DisposeAsync();
 
         a.Events.ShouldBe([new PeerEvent.PeerUnreachable(absent, $"{absent} connection refused", "open the port or start clustd there")]);
+    }
+
+    [Theory]
+    [InlineData(1)]
+    [InlineData(2)]
+    public async Task However_connections_die_both_sides_end_up_with_the_same_one(int seed)
+    {
+        // Catches: two sides that each believe in another connection (messages one way only), events out of order.
+        var random = new Random(seed);
+        var (portA, portB) = (TestMachine.FreePort(), TestMachine.FreePort());
+        await using var toA = new TcpProxy(portA);
+        await using var toB = new TcpProxy(portB);
+        await using var a = await TestMachine.StartAsync("a", portA, [toB.Address], with: Fast);
+        await using var b = await TestMachine.StartAsync("b", portB, [toA.Address], with: Fast);
+
+        foreach (var _ in Enumerable.Range(0, 60))
+        {
+            await Task.Delay(random.Next(30)); // the faults' own timing, not a wait for something
+            var proxy = random.Next(2) == 0 ? toA : toB;
+            proxy.Freeze();
+            await Task.Delay(random.Next(30));
+            proxy.KillConnections();
+            proxy.Thaw();
+        }
+
+        var number = 0;
+        await a.EventuallyAsync(_ => Both($"{++number}"), "a message that went both ways");
+        foreach (var machine in new[] { a, b })
+        {
+            var expected = true; // connected and lost take turns, and messages come only in between
+            foreach (var raised in machine.Events.Where(each => each is PeerEvent.PeerConnected or PeerEvent.PeerLost))
+            {
+                (raised is PeerEvent.PeerConnected).ShouldBe(expected);
+                expected = !expected;
+            }
+
+            machine.Count<PeerEvent.PeerRefused>().ShouldBe(0);
+        }
+
+        bool Both(string text)
+        {
+            a.Send("b", text);
+            b.Send("a", text);
+            return b.TextsFrom("a").Intersect(a.TextsFrom("b")).Any();
+        }
+
+        static PeerNetworkOptions Fast(PeerNetworkOptions options) => options with { RedialMin = TimeSpan.FromMilliseconds(2), RedialMax = TimeSpan.FromMilliseconds(20) };
     }
 
     private static int PortOf(TestMachine machine) => PeerAddress.Parse(machine.Address).Port;
