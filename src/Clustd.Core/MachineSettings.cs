@@ -35,6 +35,9 @@ public sealed record MachineSettings
 
     /// <summary>The wall clock's Unix second at start: only ever used as the epoch if this machine forms a new cluster.</summary>
     public required long WallClockSeconds { get; init; }
+
+    /// <summary>For tests only.</summary>
+    internal PlantedBug PlantedBug { get; init; }
 }
 
 /// <summary>What the store held at start.</summary>

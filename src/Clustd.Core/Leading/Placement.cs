@@ -9,3 +9,18 @@ public sealed record PlacementView(ClusterState State, SortedDictionary<MachineI
 
 /// <summary>One decision about one service. Command null: no action, because of Reason. Either way the reason is a sentence.</summary>
 public sealed record PlacementDecision(ServiceName Service, Command? Command, string Reason);
+
+/// <summary>What the cluster's services should be. Command null: no action, because of Reason.</summary>
+public sealed record ServicesDecision(Command.DefineServices? Command, string Reason);
+
+/// <summary>Who should run what, and why. Runs on the leader only, after its no-op was applied.</summary>
+public static class Placement
+{
+    public static ImmutableArray<PlacementDecision> Decide(PlacementView view, out Instant wakeAt)
+    {
+        wakeAt = Instant.Never;
+        return [];
+    }
+
+    public static ServicesDecision DefineServices(PlacementView view) => new(null, "No action, because no machine has reported.");
+}
