@@ -17,6 +17,19 @@ internal static class StoreVerification
 {
     public static StoredState Load(SqliteConnection connection, string path)
     {
+        try
+        {
+            return LoadAndVerify(connection, path);
+        }
+        catch (Exception e) when (e is InvalidOperationException or InvalidCastException or FormatException or OverflowException or ArgumentException)
+        {
+            // What a damaged record can do to a reader: null or a number where text should be, one key twice.
+            throw StoreFailure.Corrupt(path, "file", e.Message, e);
+        }
+    }
+
+    private static StoredState LoadAndVerify(SqliteConnection connection, string path)
+    {
         CheckTables(connection, path);
         var meta = ReadMeta(connection, path);
         CheckFormat(meta, path);
