@@ -1,3 +1,4 @@
+using Clustd.Client;
 using System.Text;
 using Clustd.Drivers.Processes;
 
@@ -30,7 +31,7 @@ internal sealed class GuardLoop(GuardSpec spec, byte[] behindSpec, IReadOnlyList
     private long _killingSince = long.MaxValue;
     private bool _saidStuck;
 
-    private static long Now => MachineClock.NowMicros();
+    private static long Now => DriverClock.NowUs;
 
     /// <summary>Runs until nothing of the app is left. True when the driver has died meanwhile, and somebody else must tell the daemon.</summary>
     public bool Run()

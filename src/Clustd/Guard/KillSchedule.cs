@@ -24,10 +24,13 @@ internal sealed class KillSchedule(long killTimeoutMicros, long leaseEnd)
 
     public bool IsEnding => Reason is not null;
 
-    /// <summary>A longer lease. It does not bring back an app whose lease was once seen to be over: its processes were told to end.</summary>
+    /// <summary>
+    /// The newest word about the lease; it may be a shorter one (the daemon said: over). A longer one does not bring back an app whose lease
+    /// was once seen to be over: its processes were told to end.
+    /// </summary>
     public void Renew(long leaseEnd)
     {
-        if (!_leaseOver && leaseEnd > _leaseEnd) _leaseEnd = leaseEnd;
+        if (!_leaseOver) _leaseEnd = leaseEnd;
     }
 
     /// <summary>End it: TERM now, KILL in time for everything to be seen gone at <paramref name="limit"/>.</summary>

@@ -34,6 +34,8 @@ internal sealed class OutputRelay(int source, int driver)
 
     public int Source => _source;
 
+    public bool DriverIsDead => _driverGone;
+
     public bool WantsToWrite => !_driverGone && _queue.Length > _queueStart;
 
     /// <summary>Whether the app's pipe should be looked at now; if not, <see cref="NextLookAt"/> says when.</summary>
