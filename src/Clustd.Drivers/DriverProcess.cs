@@ -57,7 +57,9 @@ public sealed class DriverProcess(DriverHost host, string dataDirectory, IReadOn
         {
             try
             {
-                await machine.RunAsync(stopping).ConfigureAwait(false);
+                // Not RunAsync: it would stop all drivers at once, and not in their order.
+                await machine.ConnectAsync(stopping).ConfigureAwait(false);
+                await Task.Delay(Timeout.InfiniteTimeSpan, stopping).ConfigureAwait(false);
             }
             catch (OperationCanceledException) when (stopping.IsCancellationRequested)
             {

@@ -24,10 +24,10 @@ internal sealed class ScriptPair(
         _startedToken = trigger.Token;
     }
 
-    public async Task StopAsync(Trigger trigger)
+    public async Task StopAsync(Trigger trigger, CancellationToken cancellationToken)
     {
         _startedToken = null;
-        if (stop is not null) await RunAsync("Stop", stop, trigger, CancellationToken.None).ConfigureAwait(false);
+        if (stop is not null) await RunAsync("Stop", stop, trigger, cancellationToken).ConfigureAwait(false);
         _isClean = true;
     }
 

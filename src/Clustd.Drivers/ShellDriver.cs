@@ -41,9 +41,9 @@ public sealed class ShellDriver : DriverMachine
         if (_app is not null)
         {
             _app.LeaseChanged(Lease);
-            return trigger.IsMaster ? _app.StartAsync(trigger, cancellationToken) : _app.StopAsync(trigger);
+            return trigger.IsMaster ? _app.StartAsync(trigger, cancellationToken) : _app.StopAsync(trigger, cancellationToken);
         }
-        return trigger.IsMaster ? _scripts!.StartAsync(trigger, cancellationToken) : _scripts!.StopAsync(trigger);
+        return trigger.IsMaster ? _scripts!.StartAsync(trigger, cancellationToken) : _scripts!.StopAsync(trigger, cancellationToken);
     }
 
     protected override void LeaseChanged(LeaseEnd lease) => _app?.LeaseChanged(lease);

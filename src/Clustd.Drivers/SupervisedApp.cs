@@ -41,7 +41,7 @@ internal sealed class SupervisedApp(
         if (_runs is { } running && _supervising is { IsCompleted: false })
         {
             if (running.Token == trigger.Token) return; // told twice: a reconnect
-            await StopAsync(trigger with { IsMaster = false, Reason = "a newer grant starts it again" }).ConfigureAwait(false);
+            await StopAsync(trigger with { IsMaster = false, Reason = "a newer grant starts it again" }, cancellationToken).ConfigureAwait(false);
         }
         EnsureNothingIsLeft();
         var started = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
@@ -70,8 +70,11 @@ internal sealed class SupervisedApp(
         }
     }
 
-    /// <summary>Completes when it is proven that nothing is left; fails when that could not be brought about within the trigger's limit.</summary>
-    public async Task StopAsync(Trigger trigger)
+    /// <summary>
+    /// Completes when it is proven that nothing is left; fails when that could not be brought about within the trigger's limit. Cancelling
+    /// ends the waiting, not the stop: the guard goes on.
+    /// </summary>
+    public async Task StopAsync(Trigger trigger, CancellationToken cancellationToken)
     {
         Task? supervising;
         lock (_gate)
@@ -80,7 +83,7 @@ internal sealed class SupervisedApp(
             _process?.Stop(DriverClock.NowUs + (long)trigger.Limit.TotalMicroseconds, trigger.Reason);
             supervising = _supervising;
         }
-        if (supervising is not null) await supervising.ConfigureAwait(false);
+        if (supervising is not null) await supervising.WaitAsync(cancellationToken).ConfigureAwait(false);
         EnsureNothingIsLeft();
         _runs = null;
     }

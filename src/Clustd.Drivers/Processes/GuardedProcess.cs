@@ -221,7 +221,10 @@ internal sealed class GuardedProcess
             End(new GuardedEnd(null, _reason ?? "done"));
             return;
         }
+        var cgroup = OwnCgroup.Of(_pid);
+        cgroup?.Kill();
         string? left = Orphans.KillAll(OrphansLimit);
+        cgroup?.Remove();
         End(new GuardedEnd(left, _reason ?? "its guard was killed"));
     }
 

@@ -17,7 +17,7 @@ internal sealed class GuardLoop(GuardSpec spec, byte[] behindSpec, IReadOnlyList
 
     private readonly KillSchedule _schedule = new(spec.KillTimeoutMicros, spec.IsScript ? long.MaxValue : spec.LeaseEnd);
     private readonly StringBuilder _orders = new(Encoding.UTF8.GetString(behindSpec));
-    private readonly OwnCgroup? _cgroup = spec.IsScript ? null : OwnCgroup.TryCreate();
+    private readonly OwnCgroup? _cgroup = spec.IsScript ? null : OwnCgroup.TryCreate(LinuxCalls.getpid());
     private readonly int _timer = LinuxCalls.CreateTimer();
     private OutputRelay _output = null!;
     private int _app;
@@ -29,7 +29,7 @@ internal sealed class GuardLoop(GuardSpec spec, byte[] behindSpec, IReadOnlyList
     private bool _letGo;                // a script that has done its work: what it left in the background is not ours to kill
     private bool _nothingLeft;
     private long _killingSince = long.MaxValue;
-    private bool _saidStuck;
+    private bool _saidEnding, _saidStuck;
 
     private static long Now => DriverClock.NowUs;
 
@@ -138,9 +138,8 @@ internal sealed class GuardLoop(GuardSpec spec, byte[] behindSpec, IReadOnlyList
 
     private void Act(long now)
     {
-        bool wasEnding = _schedule.IsEnding;
         KillStep step = _schedule.Step(now);
-        if (!wasEnding && _schedule.IsEnding) SayEnding();
+        if (_schedule.IsEnding && !_saidEnding) SayEnding();
         if (step == KillStep.Terminate) Signal(LinuxCalls.SIGTERM);
         else if (step == KillStep.Kill)
         {
@@ -227,7 +226,12 @@ internal sealed class GuardLoop(GuardSpec spec, byte[] behindSpec, IReadOnlyList
         }
     }
 
-    private void SayEnding() => Say($"ending {OneLine(_schedule.Reason!)}");
+    private void SayEnding()
+    {
+        _saidEnding = true;
+        // After the app has ended by itself its exit is the reason, not what is done about the rest.
+        if (_exit is null) Say($"ending {OneLine(_schedule.Reason!)}");
+    }
 
     private void SayStuck()
     {
