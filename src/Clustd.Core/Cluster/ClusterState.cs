@@ -1,0 +1,141 @@
+using System.Collections.Immutable;
+
+namespace Clustd.Core.Cluster;
+
+/// <summary>A voter: a machine with one particular store. Address is "host:port" as the configuration names it.</summary>
+public sealed record Member(MachineId Machine, StoreId Store, string Address, bool Witness);
+
+/// <summary>A live session. Its id is the log index of its OpenSession.</summary>
+public sealed record Session(SessionId Id, MachineId Machine, StoreId Store, TimeSpan Lease);
+
+/// <summary>What to do when a stop fails and killing is not certain.</summary>
+public enum OnStopFailure
+{
+    /// <summary>Do not take over while that machine's session lives.</summary>
+    Block,
+
+    /// <summary>Take over after the limits are over: the operator accepts that two may run.</summary>
+    Takeover,
+}
+
+/// <summary>A service as the cluster agreed on it. Lists are in the order the operator gave (Prefer) or sorted.</summary>
+public sealed record ServiceDefinition
+{
+    public required ServiceName Name { get; init; }
+
+    public TimeSpan StartTimeout { get; init; } = TimeSpan.FromSeconds(30);
+
+    public TimeSpan StopTimeout { get; init; } = TimeSpan.FromSeconds(10);
+
+    public TimeSpan KillTimeout { get; init; } = TimeSpan.FromMilliseconds(500);
+
+    /// <summary>Machines in order of preference; others come after.</summary>
+    public ImmutableArray<MachineId> Prefer { get; init; } = [];
+
+    /// <summary>Machines that may run it; empty means all.</summary>
+    public ImmutableArray<MachineId> Machines { get; init; } = [];
+
+    /// <summary>Drivers by name that must be registered where it runs, besides those a machine's own file lists.</summary>
+    public ImmutableArray<DriverName> Drivers { get; init; } = [];
+
+    /// <summary>Services that must not run on the same machine.</summary>
+    public ImmutableArray<ServiceName> ApartFrom { get; init; } = [];
+
+    public bool Failback { get; init; }
+
+    public OnStopFailure OnStopFailure { get; init; } = OnStopFailure.Block;
+
+    // Arrays compare by reference in a record's own equality: two machines' proposals must compare by content.
+    public bool Equals(ServiceDefinition? other) =>
+        other is not null && Name == other.Name && StartTimeout == other.StartTimeout && StopTimeout == other.StopTimeout
+        && KillTimeout == other.KillTimeout && Prefer.AsSpan().SequenceEqual(other.Prefer.AsSpan())
+        && Machines.AsSpan().SequenceEqual(other.Machines.AsSpan()) && Drivers.AsSpan().SequenceEqual(other.Drivers.AsSpan())
+        && ApartFrom.AsSpan().SequenceEqual(other.ApartFrom.AsSpan()) && Failback == other.Failback && OnStopFailure == other.OnStopFailure;
+
+    public override int GetHashCode() => StartTimeout.Seconds; // never used as a key; content equality above is what matters
+}
+
+public enum AssignmentState
+{
+    Starting,
+    Running,
+
+    /// <summary>A move was requested; the holder stops it in good order.</summary>
+    Stopping,
+
+    /// <summary>A stop failed and killing was not certain.</summary>
+    Stuck,
+}
+
+/// <summary>Who is master of a service, under which session and token.</summary>
+public sealed record Assignment(
+    MachineId Machine, SessionId Session, Token Token, TimeSpan KillTimeout, AssignmentState State, MachineId? MoveTarget, string Reason, long SinceIndex);
+
+/// <summary>The session of the last master ended: whoever assigns anew first waits k·KillTimeout from when it applied this (rule 11).</summary>
+public sealed record Vacated(MachineId Machine, Token Token, TimeSpan KillTimeout, long Index);
+
+/// <summary>Failures of one service on one machine, since the last that counts. Index is the log index of the newest: cool-downs count from its application.</summary>
+public sealed record FailureRecord(int Count, long Index, string Reason);
+
+/// <summary>One service with all that outlives its grants. Retired: no longer defined, kept until nothing runs.</summary>
+public sealed record ServiceState(
+    ServiceDefinition Definition, Assignment? Assignment, Vacated? Vacated, ImmutableSortedDictionary<MachineId, FailureRecord> Failures, bool Retired)
+{
+    /// <summary>Where the last release of a requested move wanted it to go; placement honours it once.</summary>
+    public MachineId? NextTarget { get; init; }
+
+    /// <summary>Why it is as it is: the newest sentence about it.</summary>
+    public string Reason { get; init; } = "";
+}
+
+/// <summary>Something that the cluster agreed happened: one sentence, with the index that makes it unique and ordered.</summary>
+public sealed record ClusterEvent(long Index, Term Term, string Kind, ServiceName? Service, MachineId? Machine, Token? Token, string Sentence);
+
+/// <summary>What the cluster agrees on after applying the log up to <see cref="AppliedIndex"/>. Immutable; every collection is sorted.</summary>
+public sealed record ClusterState
+{
+    public const int EventsKept = 200;
+
+    public static readonly ClusterState Empty = new();
+
+    public long AppliedIndex { get; init; }
+
+    public Term AppliedTerm { get; init; }
+
+    public ClusterId Cluster { get; init; } = ClusterId.None;
+
+    public long EpochSeconds { get; init; }
+
+    public TimeSpan Lease { get; init; }
+
+    public ImmutableSortedDictionary<MachineId, Member> Members { get; init; } = ImmutableSortedDictionary<MachineId, Member>.Empty;
+
+    public ImmutableSortedDictionary<SessionId, Session> Sessions { get; init; } = ImmutableSortedDictionary<SessionId, Session>.Empty;
+
+    public ImmutableSortedDictionary<ServiceName, ServiceState> Services { get; init; } = ImmutableSortedDictionary<ServiceName, ServiceState>.Empty;
+
+    /// <summary>The highest token ever granted per service; outlives the service's removal (rule 17).</summary>
+    public ImmutableSortedDictionary<ServiceName, Token> LastTokens { get; init; } = ImmutableSortedDictionary<ServiceName, Token>.Empty;
+
+    public ImmutableSortedSet<MachineId> Drained { get; init; } = [];
+
+    public bool Paused { get; init; }
+
+    public ImmutableList<ClusterEvent> Events { get; init; } = [];
+
+    /// <summary>The machine's live session, or null.</summary>
+    public Session? SessionOf(MachineId machine)
+    {
+        foreach (var session in Sessions.Values)
+        {
+            if (session.Machine == machine)
+            {
+                return session;
+            }
+        }
+
+        return null;
+    }
+
+    public Token LastTokenOf(ServiceName service) => LastTokens.TryGetValue(service, out var token) ? token : Token.None;
+}

@@ -1,0 +1,69 @@
+using System.Collections.Immutable;
+using System.Text.Json.Serialization;
+
+namespace Clustd.Core.Cluster;
+
+/// <summary>
+/// All that may enter the replicated log. To add a command: add a case and its line below, then follow the compiler.
+/// Commands are what has been decided, never how: <see cref="StateMachine"/> only guards invariants, so machines of
+/// different versions that apply the same log hold the same state.
+/// </summary>
+[JsonPolymorphic(TypeDiscriminatorPropertyName = "type")]
+[JsonDerivedType(typeof(Form), "form")]
+[JsonDerivedType(typeof(NoOp), "no-op")]
+[JsonDerivedType(typeof(OpenSession), "open-session")]
+[JsonDerivedType(typeof(EndSession), "end-session")]
+[JsonDerivedType(typeof(DefineServices), "define-services")]
+[JsonDerivedType(typeof(Assign), "assign")]
+[JsonDerivedType(typeof(ReportRunning), "report-running")]
+[JsonDerivedType(typeof(ReportStuck), "report-stuck")]
+[JsonDerivedType(typeof(Release), "release")]
+[JsonDerivedType(typeof(RequestMove), "request-move")]
+[JsonDerivedType(typeof(AbortMove), "abort-move")]
+[JsonDerivedType(typeof(SetDrain), "set-drain")]
+[JsonDerivedType(typeof(SetPause), "set-pause")]
+[JsonDerivedType(typeof(ClearFailures), "clear-failures")]
+public abstract record Command
+{
+    private Command()
+    {
+    }
+
+    /// <summary>Always entry 1: who formed the cluster, with which stores. Epoch is the wall clock's Unix second at forming (tokens' high bits).</summary>
+    public sealed record Form(ClusterId Cluster, long EpochSeconds, TimeSpan Lease, ImmutableArray<Member> Members) : Command;
+
+    /// <summary>First entry of every leader: its term counts as begun when this one is applied (rule 6).</summary>
+    public sealed record NoOp(MachineId Leader) : Command;
+
+    /// <summary>The session's id is the index of this entry. The lease is written down here and in every echo (rule 12).</summary>
+    public sealed record OpenSession(MachineId Machine, StoreId Store, TimeSpan Lease) : Command;
+
+    /// <summary>Ends a session. What the machine still holds becomes vacated and waits k·kill_timeout (rule 11).</summary>
+    public sealed record EndSession(SessionId Session, string Reason) : Command;
+
+    public sealed record DefineServices(ImmutableArray<ServiceDefinition> Services) : Command;
+
+    /// <summary>Makes a machine master under its session. kill_timeout is what it was when granted (rule 12).</summary>
+    public sealed record Assign(ServiceName Service, MachineId Machine, SessionId Session, Token Token, TimeSpan KillTimeout, string Reason) : Command;
+
+    /// <summary>The master's drivers have all acknowledged the start.</summary>
+    public sealed record ReportRunning(ServiceName Service, Token Token) : Command;
+
+    /// <summary>A stop failed where killing is not certain: shown, and not taken over while that session lives.</summary>
+    public sealed record ReportStuck(ServiceName Service, Token Token, string Reason) : Command;
+
+    /// <summary>Nothing runs under this token any more, proven. With a failure, the machine cools down for this service.</summary>
+    public sealed record Release(ServiceName Service, Token Token, string Reason, bool Failed) : Command;
+
+    /// <summary>Asks the holder of this token to stop and release in good order. Target null: wherever placement says (or nowhere, for a retired service).</summary>
+    public sealed record RequestMove(ServiceName Service, Token Token, MachineId? Target, string Reason) : Command;
+
+    /// <summary>The planned stop failed; the service goes on where it is.</summary>
+    public sealed record AbortMove(ServiceName Service, Token Token, string Reason) : Command;
+
+    public sealed record SetDrain(MachineId Machine, bool Drained, string Reason) : Command;
+
+    public sealed record SetPause(bool Paused, string Reason) : Command;
+
+    public sealed record ClearFailures(ServiceName Service, MachineId Machine) : Command;
+}

@@ -1,0 +1,222 @@
+using System.Collections.Immutable;
+using Clustd.Core.Raft;
+
+namespace Clustd.Core.Cluster;
+
+/// <summary>
+/// Applies committed entries. Guards invariants and nothing else: a command that no longer fits (a late Assign of an ended session, a
+/// Release of an old token) changes nothing. Deterministic: same state, same entry, same bytes on every machine.
+/// </summary>
+public static class StateMachine
+{
+    public static ClusterState Apply(ClusterState state, LogEntry entry)
+    {
+        var next = entry.Command switch
+        {
+            Command.Form form => Form(state, form),
+            Command.NoOp noOp => state.Happened(entry, "leader-elected", $"{noOp.Leader} leads in term {entry.Term}.", machine: noOp.Leader),
+            Command.OpenSession open => OpenSession(state, open, entry),
+            Command.EndSession end => EndSession(state, end, entry),
+            Command.DefineServices define => DefineServices(state, define, entry),
+            Command.Assign assign => Assign(state, assign, entry),
+            Command.ReportRunning running => ReportRunning(state, running, entry),
+            Command.ReportStuck stuck => ReportStuck(state, stuck, entry),
+            Command.Release release => Release(state, release, entry),
+            Command.RequestMove move => RequestMove(state, move, entry),
+            Command.AbortMove abort => AbortMove(state, abort, entry),
+            Command.SetDrain drain => SetDrain(state, drain, entry),
+            Command.SetPause pause => SetPause(state, pause, entry),
+            Command.ClearFailures clear => ClearFailures(state, clear),
+            _ => throw new System.Diagnostics.UnreachableException($"Command {entry.Command.GetType().Name} has no rule."),
+        };
+        return next with { AppliedIndex = entry.Index, AppliedTerm = entry.Term };
+    }
+
+    private static ClusterState Form(ClusterState state, Command.Form form) => state with
+    {
+        Cluster = form.Cluster,
+        EpochSeconds = form.EpochSeconds,
+        Lease = form.Lease,
+        Members = form.Members.ToImmutableSortedDictionary(member => member.Machine, member => member),
+    };
+
+    private static ClusterState OpenSession(ClusterState state, Command.OpenSession open, LogEntry entry)
+    {
+        if (!state.Members.TryGetValue(open.Machine, out var member) || member.Store != open.Store || state.SessionOf(open.Machine) is not null)
+        {
+            return state;
+        }
+
+        var session = new Session(new SessionId(entry.Index), open.Machine, open.Store, open.Lease);
+        return (state with { Sessions = state.Sessions.Add(session.Id, session) })
+            .Happened(entry, "session-opened", $"{open.Machine} is here: it holds a session and may run services.", machine: open.Machine);
+    }
+
+    private static ClusterState EndSession(ClusterState state, Command.EndSession end, LogEntry entry)
+    {
+        if (!state.Sessions.TryGetValue(end.Session, out var session))
+        {
+            return state;
+        }
+
+        var next = (state with { Sessions = state.Sessions.Remove(end.Session) })
+            .Happened(entry, "session-ended", $"{session.Machine} lost its session: {end.Reason}", machine: session.Machine);
+        foreach (var (name, service) in state.Services)
+        {
+            if (service.Assignment is { } held && held.Session == end.Session)
+            {
+                // Rule 11: whoever assigns anew counts k·kill_timeout from when it applies this very entry.
+                var sentence = $"'{name}' has no master: {end.Reason} Waiting until what ran on {held.Machine} is dead for certain.";
+                next = next
+                    .With(name, service with
+                    {
+                        Assignment = null,
+                        Vacated = new Vacated(held.Machine, held.Token, held.KillTimeout, entry.Index),
+                        NextTarget = held.MoveTarget,
+                        Reason = sentence,
+                    })
+                    .Happened(entry, "vacated", sentence, name, held.Machine, held.Token);
+            }
+        }
+
+        return next;
+    }
+
+    private static ClusterState DefineServices(ClusterState state, Command.DefineServices define, LogEntry entry)
+    {
+        var services = state.Services.ToBuilder();
+        foreach (var (name, service) in state.Services)
+        {
+            // What still runs, or may, is kept until it is released; the highest token is kept for ever (rule 17).
+            services[name] = service with { Retired = true };
+            if (service.Assignment is null && service.Vacated is null)
+            {
+                services.Remove(name);
+            }
+        }
+
+        foreach (var definition in define.Services)
+        {
+            services[definition.Name] = state.Services.TryGetValue(definition.Name, out var known)
+                ? known with { Definition = definition, Retired = false }
+                : new ServiceState(definition, null, null, ImmutableSortedDictionary<MachineId, FailureRecord>.Empty, false) { Reason = "Newly defined." };
+        }
+
+        return (state with { Services = services.ToImmutable() })
+            .Happened(entry, "services-defined", $"The services are now: {string.Join(", ", define.Services.Select(service => service.Name.Value))}.");
+    }
+
+    private static ClusterState Assign(ClusterState state, Command.Assign assign, LogEntry entry)
+    {
+        if (!state.Services.TryGetValue(assign.Service, out var service) || service.Retired || service.Assignment is not null
+            || !state.Sessions.TryGetValue(assign.Session, out var session) || session.Machine != assign.Machine
+            || assign.Token <= state.LastTokenOf(assign.Service))
+        {
+            return state; // Rule 7: a late Assign of an ended session is dead, and a token never comes back.
+        }
+
+        var assignment = new Assignment(
+            assign.Machine, assign.Session, assign.Token, assign.KillTimeout, AssignmentState.Starting, null, assign.Reason, entry.Index);
+        return (state with { LastTokens = state.LastTokens.SetItem(assign.Service, assign.Token) })
+            .With(assign.Service, service with { Assignment = assignment, Vacated = null, NextTarget = null, Reason = assign.Reason })
+            .Happened(entry, "assigned", assign.Reason, assign.Service, assign.Machine, assign.Token);
+    }
+
+    private static ClusterState ReportRunning(ClusterState state, Command.ReportRunning running, LogEntry entry)
+    {
+        if (Held(state, running.Service, running.Token) is not { State: AssignmentState.Starting } held)
+        {
+            return state;
+        }
+
+        return state
+            .With(running.Service, held with { State = AssignmentState.Running, SinceIndex = entry.Index })
+            .Happened(entry, "running", $"'{running.Service}' runs on {held.Machine}.", running.Service, held.Machine, running.Token);
+    }
+
+    private static ClusterState ReportStuck(ClusterState state, Command.ReportStuck stuck, LogEntry entry) =>
+        Held(state, stuck.Service, stuck.Token) is { } held && held.State != AssignmentState.Stuck
+            ? state
+                .With(stuck.Service, held with { State = AssignmentState.Stuck, SinceIndex = entry.Index, Reason = stuck.Reason })
+                .Happened(entry, "stuck", stuck.Reason, stuck.Service, held.Machine, stuck.Token)
+            : state;
+
+    private static ClusterState Release(ClusterState state, Command.Release release, LogEntry entry)
+    {
+        if (!state.Services.TryGetValue(release.Service, out var service))
+        {
+            return state;
+        }
+
+        if (service.Vacated is { } vacated && vacated.Token == release.Token)
+        {
+            return state // Rule 11: only the release of that very token ends the wait early.
+                .With(release.Service, service with { Vacated = null, Reason = release.Reason })
+                .Happened(entry, "released", release.Reason, release.Service, vacated.Machine, release.Token);
+        }
+
+        if (service.Assignment is not { } held || held.Token != release.Token)
+        {
+            return state;
+        }
+
+        var failures = service.Failures;
+        if (release.Failed)
+        {
+            var count = failures.TryGetValue(held.Machine, out var before) ? before.Count : 0;
+            failures = failures.SetItem(held.Machine, new FailureRecord(count + 1, entry.Index, release.Reason));
+        }
+
+        return state
+            .With(release.Service, service with { Assignment = null, NextTarget = held.MoveTarget, Failures = failures, Reason = release.Reason })
+            .Happened(entry, release.Failed ? "failed" : "released", release.Reason, release.Service, held.Machine, release.Token);
+    }
+
+    private static ClusterState RequestMove(ClusterState state, Command.RequestMove move, LogEntry entry) =>
+        Held(state, move.Service, move.Token) is { State: AssignmentState.Starting or AssignmentState.Running } held
+            ? state
+                .With(move.Service, held with { State = AssignmentState.Stopping, MoveTarget = move.Target, Reason = move.Reason, SinceIndex = entry.Index })
+                .Happened(entry, "move-requested", move.Reason, move.Service, held.Machine, move.Token)
+            : state;
+
+    private static ClusterState AbortMove(ClusterState state, Command.AbortMove abort, LogEntry entry) =>
+        Held(state, abort.Service, abort.Token) is { State: AssignmentState.Stopping } held
+            ? state
+                .With(abort.Service, held with { State = AssignmentState.Starting, MoveTarget = null, Reason = abort.Reason, SinceIndex = entry.Index })
+                .Happened(entry, "move-aborted", abort.Reason, abort.Service, held.Machine, abort.Token)
+            : state;
+
+    private static ClusterState SetDrain(ClusterState state, Command.SetDrain drain, LogEntry entry) =>
+        state.Drained.Contains(drain.Machine) == drain.Drained
+            ? state
+            : (state with { Drained = drain.Drained ? state.Drained.Add(drain.Machine) : state.Drained.Remove(drain.Machine) })
+                .Happened(entry, drain.Drained ? "drained" : "undrained", drain.Reason, machine: drain.Machine);
+
+    private static ClusterState SetPause(ClusterState state, Command.SetPause pause, LogEntry entry) =>
+        state.Paused == pause.Paused
+            ? state
+            : (state with { Paused = pause.Paused }).Happened(entry, pause.Paused ? "paused" : "unpaused", pause.Reason);
+
+    private static ClusterState ClearFailures(ClusterState state, Command.ClearFailures clear) =>
+        state.Services.TryGetValue(clear.Service, out var service)
+            ? state.With(clear.Service, service with { Failures = service.Failures.Remove(clear.Machine) })
+            : state;
+
+    private static Assignment? Held(ClusterState state, ServiceName name, Token token) =>
+        state.Services.TryGetValue(name, out var service) && service.Assignment is { } held && held.Token == token ? held : null;
+
+    private static ClusterState With(this ClusterState state, ServiceName name, Assignment assignment) =>
+        state.With(name, state.Services[name] with { Assignment = assignment, Reason = assignment.Reason });
+
+    private static ClusterState With(this ClusterState state, ServiceName name, ServiceState service) =>
+        service is { Retired: true, Assignment: null, Vacated: null }
+            ? state with { Services = state.Services.Remove(name) }
+            : state with { Services = state.Services.SetItem(name, service) };
+
+    private static ClusterState Happened(
+        this ClusterState state, LogEntry entry, string kind, string sentence, ServiceName? service = null, MachineId? machine = null, Token? token = null)
+    {
+        var events = state.Events.Add(new ClusterEvent(entry.Index, entry.Term, kind, service, machine, token, sentence));
+        return state with { Events = events.Count > ClusterState.EventsKept ? events.RemoveAt(0) : events };
+    }
+}

@@ -1,0 +1,172 @@
+using System.Collections.Immutable;
+using Clustd.Core.Cluster;
+using Clustd.Core.Raft;
+
+namespace Clustd.Core.Leading;
+
+/// <summary>
+/// The leader's side of the lease argument: which stamps may be echoed, and when a session is over. All of it is void as soon as this
+/// machine does not lead any more: a re-elected leader uses nothing of its earlier terms (rule 9).
+/// </summary>
+internal sealed class Sessions(LeaseTiming timing, PlantedBug bug)
+{
+    private readonly SortedDictionary<SessionId, Tracked> _tracked = [];
+    private readonly List<Inherited> _voters = [];
+    private Instant _electedAt;
+
+    /// <summary>What one voter remembered, on this machine's clock. Others: the instant for every session that it did not list.</summary>
+    private sealed record Inherited(SortedDictionary<SessionId, Instant> Instants, Instant Others);
+
+    private sealed class Tracked
+    {
+        public Instant? ReceivedAt { get; set; }
+
+        public TimeSpan Extension { get; set; }
+
+        public ulong Incarnation { get; set; }
+
+        /// <summary>Stamps not echoed yet, with the first round whose quorum confirms them. Oldest first.</summary>
+        public List<(Instant At, long Round)> Waiting { get; } = [];
+    }
+
+    public void Elected(IReadOnlyList<VoterMemory> voters, Instant now)
+    {
+        _tracked.Clear();
+        _voters.Clear();
+        _electedAt = now;
+        foreach (var voter in voters)
+        {
+            var instants = new SortedDictionary<SessionId, Instant>();
+            var others = bug == PlantedBug.AgesLeftOut ? Instant.Origin : voter.Heard;
+            foreach (var age in voter.Ages)
+            {
+                var instant = voter.Heard - TimeSpan.FromMicroseconds(age.AgeMicroseconds);
+                if (age.Session == SessionId.None)
+                {
+                    others = instant;
+                }
+                else
+                {
+                    instants[age.Session] = instant;
+                }
+            }
+
+            _voters.Add(new Inherited(instants, others));
+        }
+    }
+
+    /// <summary>
+    /// A stamp came in. `round` is the first round that has not begun yet: only its quorum, or a later one's, confirms this stamp (rule 4).
+    /// Whoever calls has checked that the session lives, belongs to the sender and that no EndSession for it is in the log (rule 7).
+    /// </summary>
+    public void StampReceived(Stamp stamp, long round, Instant now)
+    {
+        var tracked = Track(stamp.Session);
+        if (tracked.Incarnation != stamp.Incarnation)
+        {
+            tracked.Waiting.Clear(); // Rule 3: stamps of a previous incarnation are forgotten.
+            tracked.Incarnation = stamp.Incarnation;
+        }
+
+        tracked.ReceivedAt = now;
+        tracked.Extension = TimeSpan.Zero;
+        if (tracked.Waiting.Count == 0 || tracked.Waiting[^1].Round != round)
+        {
+            tracked.Waiting.Add((stamp.At, round));
+        }
+        else if (stamp.At > tracked.Waiting[^1].At)
+        {
+            tracked.Waiting[^1] = (stamp.At, round); // Confirmed by the same round: only the newest is of use.
+        }
+    }
+
+    /// <summary>The newest stamp of the session that a quorum round up to `round` confirms, taken out; null if there is none.</summary>
+    public (Instant At, ulong Incarnation)? TakeConfirmed(SessionId session, long round)
+    {
+        if (!_tracked.TryGetValue(session, out var tracked))
+        {
+            return null;
+        }
+
+        Instant? newest = null;
+        while (tracked.Waiting.Count > 0 && tracked.Waiting[0].Round <= round)
+        {
+            newest = newest is { } known ? Instant.Max(known, tracked.Waiting[0].At) : tracked.Waiting[0].At;
+            tracked.Waiting.RemoveAt(0);
+        }
+
+        return newest is { } at ? (at, tracked.Incarnation) : null;
+    }
+
+    /// <summary>When the newest stamp known for this session was received, by this leader or by those before it, on this clock.</summary>
+    public Instant LastKnown(Session session, Instant openedAt)
+    {
+        var latest = openedAt;
+        foreach (var voter in _voters)
+        {
+            latest = Instant.Max(latest, voter.Instants.TryGetValue(session.Id, out var instant) ? instant : voter.Others);
+        }
+
+        return _tracked.TryGetValue(session.Id, out var tracked) && tracked.ReceivedAt is { } received ? Instant.Max(latest, received) : latest;
+    }
+
+    /// <summary>
+    /// When the session is over: k·lease after its newest stamp, later by this leader's own stalls (rules 8 and 10). `openedAt` is when this
+    /// leader itself saw the session opened in its own term, else the origin.
+    /// </summary>
+    public Instant EndsAt(Session session, Instant openedAt)
+    {
+        var wait = bug == PlantedBug.NoStretch ? session.Lease : LeaseTiming.Stretch(session.Lease);
+        var extension = _tracked.TryGetValue(session.Id, out var tracked) ? tracked.Extension : TimeSpan.Zero;
+        return LastKnown(session, openedAt) + wait + extension;
+    }
+
+    /// <summary>Rule 8: what this leader did not hear because it was stalled is nobody else's fault.</summary>
+    public void ExtendBy(TimeSpan stall, IEnumerable<SessionId> sessions)
+    {
+        foreach (var session in sessions)
+        {
+            Track(session).Extension += stall;
+        }
+    }
+
+    public void Forget(SessionId session) => _tracked.Remove(session);
+
+    public void Deposed()
+    {
+        _tracked.Clear();
+        _voters.Clear();
+    }
+
+    /// <summary>How long this leader has led.</summary>
+    public TimeSpan LedFor(Instant now) => now - _electedAt;
+
+    /// <summary>Ages of the newest stamps, for the rounds.</summary>
+    public ImmutableArray<SessionAge> Ages(ClusterState state, Func<Session, Instant> openedAt, Instant now)
+    {
+        var ages = ImmutableArray.CreateBuilder<SessionAge>(state.Sessions.Count);
+        foreach (var session in state.Sessions.Values)
+        {
+            ages.Add(new SessionAge(session.Id, VoterAges.AgeOf(LastKnown(session, openedAt(session)), now)));
+        }
+
+        return ages.DrainToImmutable();
+    }
+
+    /// <summary>The instants behind <see cref="Ages"/>: what this leader remembers as a voter when it begins a round (rule 5).</summary>
+    public IEnumerable<(SessionId Session, Instant At)> Instants(ClusterState state, Func<Session, Instant> openedAt) =>
+        state.Sessions.Values.Select(session => (session.Id, LastKnown(session, openedAt(session))));
+
+    /// <summary>Time to spare before EndSession is due is checked no more often than this.</summary>
+    public TimeSpan Heartbeat => timing.Heartbeat;
+
+    private Tracked Track(SessionId session)
+    {
+        if (!_tracked.TryGetValue(session, out var tracked))
+        {
+            _tracked[session] = tracked = new Tracked();
+        }
+
+        return tracked;
+    }
+}

@@ -1,0 +1,47 @@
+using System.Collections.Immutable;
+using Clustd.Core.Cluster;
+using Clustd.Core.Raft;
+
+namespace Clustd.Core;
+
+/// <summary>A driver that this machine's file lists: the machine is eligible for the service only while it is registered.</summary>
+public sealed record ListedDriver(DriverName Name, ServiceName Service);
+
+/// <summary>What a machine is told of itself at start; none of it changes while it runs.</summary>
+public sealed record MachineSettings
+{
+    public required MachineId Self { get; init; }
+
+    /// <summary>"host:port" under which others reach this machine.</summary>
+    public required string Address { get; init; }
+
+    /// <summary>Addresses of all machines, own one included, sorted ordinally.</summary>
+    public required ImmutableArray<string> Addresses { get; init; }
+
+    public required TimeSpan Lease { get; init; }
+
+    public bool Witness { get; init; }
+
+    /// <summary>Services the file names, sorted by name; default (not initialised) when it names none.</summary>
+    public ImmutableArray<ServiceDefinition> Services { get; init; }
+
+    public ImmutableArray<ListedDriver> Drivers { get; init; } = [];
+
+    /// <summary>Random per daemon start.</summary>
+    public required ulong Incarnation { get; init; }
+
+    /// <summary>Seed of all randomness in the core.</summary>
+    public required ulong Seed { get; init; }
+
+    /// <summary>The wall clock's Unix second at start: only ever used as the epoch if this machine forms a new cluster.</summary>
+    public required long WallClockSeconds { get; init; }
+
+    /// <summary>For tests only.</summary>
+    internal PlantedBug PlantedBug { get; init; }
+}
+
+/// <summary>What the store held at start.</summary>
+public sealed record StoredState(StoreId Store, HardState HardState, ImmutableArray<LogEntry> Entries)
+{
+    public static StoredState New(StoreId store) => new(store, HardState.Initial, []);
+}

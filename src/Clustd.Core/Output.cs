@@ -1,0 +1,59 @@
+using System.Collections.Immutable;
+using Clustd.Core.Raft;
+
+namespace Clustd.Core;
+
+/// <summary>One call of a driver. At most one per (driver, service) is under way.</summary>
+/// <param name="Limit">How long the daemon waits for the answer.</param>
+/// <param name="Kill">The lease is over: stop at once, order is a courtesy.</param>
+public sealed record TriggerCall(ServiceName Service, bool IsMaster, Token Token, string Reason, long Sequence, TimeSpan Limit, bool Kill);
+
+/// <summary>How loud an event is.</summary>
+public enum Severity
+{
+    Debug,
+    Information,
+    Warning,
+    Error,
+}
+
+/// <summary>All that the core wants done. The daemon performs them in order.</summary>
+public abstract record Output
+{
+    private Output()
+    {
+    }
+
+    /// <summary>To be sent now: whatever the message depends on is durable. May be lost; nothing waits for it.</summary>
+    public sealed record Send(MachineId To, PeerMessage Message) : Output;
+
+    /// <summary>Say why and close the connection.</summary>
+    public sealed record Disconnect(MachineId Machine, string Reason) : Output;
+
+    /// <summary>
+    /// Make durable, in order, and answer with <see cref="Input.Persisted"/>: first the truncation, then the entries, then term and vote, in one transaction.
+    /// </summary>
+    public sealed record Persist(long Sequence, HardState? HardState, long? TruncateFrom, ImmutableArray<LogEntry> Entries) : Output;
+
+    /// <summary>Services: those it will be told about. KillTimeout is the longest it may take once the lease is over.</summary>
+    public sealed record DriverAccepted(DriverConnection Connection, ImmutableArray<ServiceName> Services, TimeSpan Lease, TimeSpan KillTimeout) : Output;
+
+    /// <summary>In three parts; the connection is then closed.</summary>
+    public sealed record DriverRefused(DriverConnection Connection, string Reason) : Output;
+
+    public sealed record Trigger(DriverConnection Connection, TriggerCall Call) : Output;
+
+    /// <summary>The start under way is to be cancelled; its answer is still awaited.</summary>
+    public sealed record CancelTrigger(DriverConnection Connection, ServiceName Service, long Sequence) : Output;
+
+    /// <summary>The lease in effect is from the driver's stamp on; zero is none.</summary>
+    public sealed record DriverLease(DriverConnection Connection, long Stamp, TimeSpan Left) : Output;
+
+    public sealed record RequestAnswered(string Id, RequestOutcome Outcome) : Output;
+
+    /// <summary>For the log and the event history of this machine. Kind is a stable word like "session-held".</summary>
+    public sealed record Noted(Severity Severity, string Kind, string Sentence, ServiceName? Service = null) : Output;
+
+    /// <summary>The goodbye is complete: nothing runs here, the session has ended. The daemon may exit.</summary>
+    public sealed record Departed : Output;
+}

@@ -1,0 +1,25 @@
+namespace Clustd.Core;
+
+/// <summary>
+/// Rules that the simulator can switch off, one at a time, to prove that it would notice. Internal, and set by tests only: each is read
+/// at the one place that keeps its rule.
+/// </summary>
+internal enum PlantedBug
+{
+    None,
+
+    /// <summary>Rule 9: vote answers carry no ages, so a new leader believes every session long silent.</summary>
+    AgesLeftOut,
+
+    /// <summary>Rule 4: a stamp is echoed as soon as it arrives, without a quorum round that began after it.</summary>
+    EchoWithoutRound,
+
+    /// <summary>Rule 11: a vacated service is assigned anew at once.</summary>
+    NoKillWait,
+
+    /// <summary>k = 1: waits are not stretched by what two clocks may differ.</summary>
+    NoStretch,
+
+    /// <summary>Raft: the vote is forgotten in a crash.</summary>
+    VoteNotPersisted,
+}

@@ -1,0 +1,175 @@
+using System.Collections.Immutable;
+
+namespace Clustd.Core.Raft;
+
+/// <summary>Elections: pre-vote, stickiness, votes with ages, the speed of a closed socket, transfer.</summary>
+public sealed partial class Raft
+{
+    private readonly SortedSet<MachineId> _preVotes = [];
+    private readonly SortedDictionary<MachineId, VoterMemory> _votes = [];
+    private Instant _electionDeadline;
+    private Instant _leaderHeardAt = new(long.MinValue / 2);
+    private bool _isLeaderLost;
+
+    private IEnumerable<MachineId> OtherVoters => Members.Keys.Where(machine => machine != _self);
+
+    /// <summary>The leader's socket closed: its process is probably dead. Start at once, a little later for each rank, so that the first usually wins alone.</summary>
+    private void LeaderLost(Instant now)
+    {
+        _isLeaderLost = true;
+        var rank = Members.Keys.Where(machine => machine != Leader).TakeWhile(machine => machine != _self).Count();
+        _electionDeadline = Instant.Min(_electionDeadline, now + (_timing.RankStagger * rank));
+    }
+
+    private void ResetElectionDeadline(Instant now) =>
+        _electionDeadline = now + _random.NextBetween(_timing.ElectionMinimum, _timing.ElectionMaximum);
+
+    /// <summary>Stickiness (section 4.2.3): whoever hears a leader does not help to depose it. A lost connection is not hearing.</summary>
+    private bool HearsLeader(Instant now) =>
+        IsLeader || (Leader is not null && !_isLeaderLost && now - _leaderHeardAt < _timing.ElectionMinimum);
+
+    private bool IsUpToDate(LogPosition candidate) => candidate.CompareTo(Log.Last) >= 0;
+
+    private void StartPreVote(Instant now)
+    {
+        Role = Role.PreCandidate;
+        Leader = null;
+        _preVotes.Clear();
+        _preVotes.Add(_self);
+        ResetElectionDeadline(now);
+        if (_isLeaderLost)
+        {
+            // Others may see their sockets close a little later and refuse the first time: ask again soon.
+            _electionDeadline = now + (_timing.RankStagger * (Members.Count + 1));
+        }
+
+        if (_preVotes.Count >= Quorum.Of(Members.Count))
+        {
+            StartElection(false, now);
+            return;
+        }
+
+        foreach (var voter in OtherVoters)
+        {
+            Send(voter, new PeerBody.PreVote(Term.Next(), Log.Last));
+        }
+    }
+
+    private void OnPreVote(MachineId from, PeerBody.PreVote preVote, Instant now)
+    {
+        var granted = preVote.Term > Term && !HearsLeader(now) && IsUpToDate(preVote.Last);
+        Send(from, new PeerBody.PreVoteAnswer(granted ? preVote.Term : Term, granted));
+    }
+
+    private void OnPreVoteAnswer(MachineId from, PeerBody.PreVoteAnswer answer, Instant now)
+    {
+        if (!answer.Granted)
+        {
+            if (answer.Term > Term)
+            {
+                BecomeFollower(answer.Term, null, now);
+            }
+
+            return;
+        }
+
+        if (Role != Role.PreCandidate || answer.Term != Term.Next())
+        {
+            return;
+        }
+
+        _preVotes.Add(from);
+        if (_preVotes.Count >= Quorum.Of(Members.Count))
+        {
+            StartElection(false, now);
+        }
+    }
+
+    private void StartElection(bool transfer, Instant now)
+    {
+        Role = Role.Candidate;
+        Leader = null;
+        _votes.Clear();
+        SaveHardState(new HardState(Term.Next(), _self));
+        ResetElectionDeadline(now);
+        foreach (var voter in OtherVoters)
+        {
+            Send(voter, new PeerBody.Vote(Term, Log.Last, transfer)); // Held until term and vote are durable; its own vote counts then, too.
+        }
+    }
+
+    private void OnVote(MachineId from, PeerBody.Vote vote, Instant now)
+    {
+        if (vote.Term > Term)
+        {
+            if (!vote.Transfer && HearsLeader(now))
+            {
+                return; // Not even its term: a machine that was cut off must not depose a working leader.
+            }
+
+            BecomeFollower(vote.Term, null, now);
+        }
+
+        var granted = vote.Term == Term && (HardState.Vote is null || HardState.Vote == from) && Role is (Role.Follower or Role.PreCandidate) && IsUpToDate(vote.Last);
+        if (granted)
+        {
+            Role = Role.Follower;
+            SaveHardState(HardState with { Vote = from });
+            ResetElectionDeadline(now);
+        }
+
+        // Rule 9: the ages travel with the vote itself; those of pre-votes would be too old.
+        var ages = granted && _bug != PlantedBug.AgesLeftOut ? _cargo.AgesForVote(now) : [];
+        Send(from, new PeerBody.VoteAnswer(Term, granted, ages));
+    }
+
+    private void OnVoteAnswer(MachineId from, PeerBody.VoteAnswer answer, Instant now)
+    {
+        if (answer.Term > Term)
+        {
+            BecomeFollower(answer.Term, null, now);
+        }
+        else if (Role == Role.Candidate && answer.Term == Term && answer.Granted)
+        {
+            CountVote(from, answer.Ages, now);
+        }
+    }
+
+    private void CountVote(MachineId voter, ImmutableArray<SessionAge> ages, Instant now)
+    {
+        _votes[voter] = new VoterMemory(_bug == PlantedBug.AgesLeftOut ? [] : ages, now);
+        if (_votes.Count >= Quorum.Of(Members.Count) && _votes.ContainsKey(_self))
+        {
+            BecomeLeader(now);
+        }
+    }
+
+    /// <summary>The leader asks this machine to take over (section 3.10): no pre-vote, no stickiness.</summary>
+    private void OnTakeOver(PeerBody.TakeOver takeOver, Instant now)
+    {
+        if (takeOver.Term == Term && !IsLeader && IsVoter)
+        {
+            StartElection(true, now);
+        }
+    }
+
+    private void BecomeLeader(Instant now)
+    {
+        Role = Role.Leader;
+        Leader = _self;
+        _isLeaderLost = false;
+        _round = 0;
+        _confirmedRound = 0;
+        _roundsOpen.Clear();
+        _peers.Clear();
+        foreach (var voter in OtherVoters)
+        {
+            _peers[voter] = new PeerProgress { NextIndex = Log.LastIndex + 1, HeardAt = now };
+        }
+
+        var noOpIndex = Propose(new Cluster.Command.NoOp(_self), now);
+        _cargo.Elected([.. _votes.Values], noOpIndex, now);
+        Note(Severity.Information, "leader", $"{_self} leads in term {Term}, elected by {string.Join(", ", _votes.Keys)}.");
+        BeginRound(now);
+    }
+}

@@ -1,0 +1,278 @@
+using System.Collections.Immutable;
+using System.Diagnostics;
+
+namespace Clustd.Core.Raft;
+
+/// <summary>Replication and rounds. Every Append is also a heartbeat of the present round, so any answer to it confirms.</summary>
+public sealed partial class Raft
+{
+    // Bounds one message to some 100 kB of ordinary commands, and what is under way to one follower to a few messages.
+    private const int EntriesPerMessage = 256;
+    private const int EntriesUnderWay = 2048;
+
+    private readonly SortedDictionary<MachineId, PeerProgress> _peers = [];
+    private Instant _nextRoundAt;
+    private long _round;
+    private long _confirmedRound;
+    private bool _replicationDue;
+    private bool _isCommitNews;
+    private readonly Queue<(long Round, Instant BeganAt)> _roundsOpen = [];
+    private Instant _confirmedRoundBeganAt = new(long.MinValue / 2);
+
+    // Follower: how far its log is known to match the leader's, what of it was acknowledged, and the last round seen.
+    private long _matchedIndex;
+    private long _acknowledgedIndex;
+    private long _lastRound;
+
+    private sealed class PeerProgress
+    {
+        public long NextIndex { get; set; }
+
+        public long MatchIndex { get; set; }
+
+        public long Round { get; set; }
+
+        public Instant HeardAt { get; set; }
+    }
+
+    /// <summary>Leader only: starts a round at once (a new leader does so when its no-op is applied: rule 4).</summary>
+    public void BeginRound(Instant now)
+    {
+        _round++;
+        _nextRoundAt = now + _timing.Heartbeat;
+        _roundsOpen.Enqueue((_round, now));
+        _cargo.RoundBegins(_round, now);
+        foreach (var (machine, progress) in _peers)
+        {
+            SendAppend(machine, progress, now);
+        }
+
+        _replicationDue = false;
+        ConfirmRound(now);
+    }
+
+    /// <summary>End of a step: entries proposed in it go out in one message per follower, and count here once they are durable.</summary>
+    public void Replicate(Instant now)
+    {
+        if (!IsLeader || !_replicationDue)
+        {
+            return;
+        }
+
+        _replicationDue = false;
+        foreach (var (machine, progress) in _peers)
+        {
+            if (progress.NextIndex <= Log.LastIndex && progress.NextIndex - progress.MatchIndex <= EntriesUnderWay)
+            {
+                SendAppend(machine, progress, now);
+            }
+        }
+    }
+
+    /// <summary>Leader only: tells the target to stand for election if it has the whole log.</summary>
+    public bool TransferTo(MachineId target)
+    {
+        if (!_peers.TryGetValue(target, out var progress) || progress.MatchIndex != Log.LastIndex || !_connected.Contains(target))
+        {
+            return false;
+        }
+
+        Send(target, new PeerBody.TakeOver(Term));
+        return true;
+    }
+
+    /// <summary>Leader only: connected followers, the most caught-up first.</summary>
+    public IEnumerable<MachineId> TransferTargets =>
+        _peers.Where(peer => _connected.Contains(peer.Key)).OrderByDescending(peer => peer.Value.MatchIndex).Select(peer => peer.Key);
+
+    /// <summary>Leader only: voters, itself included, from which it heard within the check-quorum window.</summary>
+    public int VotersHeard(Instant now) => 1 + _peers.Values.Count(progress => now - progress.HeardAt < CheckQuorumWindow);
+
+    private TimeSpan CheckQuorumWindow => _timing.ElectionMaximum * 2;
+
+    private bool HearsQuorum(Instant now) => VotersHeard(now) >= Quorum.Of(Members.Count);
+
+    /// <summary>Rule 8: a stalled leader does not blame others for its own silence.</summary>
+    public void ExtendBy(TimeSpan stall)
+    {
+        foreach (var progress in _peers.Values)
+        {
+            progress.HeardAt += stall;
+        }
+    }
+
+    private void SendAppend(MachineId machine, PeerProgress progress, Instant now)
+    {
+        if (!_connected.Contains(machine))
+        {
+            return;
+        }
+
+        var previous = progress.NextIndex - 1;
+        var entries = progress.NextIndex - progress.MatchIndex <= EntriesUnderWay ? Log.Slice(progress.NextIndex, EntriesPerMessage) : [];
+        Send(machine, new PeerBody.Append(
+            Term, new LogPosition(previous, Log.TermAt(previous)), [.. entries], CommitIndex, _round, _cargo.AgesForRound(now), _cargo.KnownReport(machine)));
+        progress.NextIndex += entries.Count; // Optimistic: a loss shows as a mismatch at the next heartbeat.
+    }
+
+    private void OnAppend(MachineId from, PeerBody.Append append, Instant now)
+    {
+        if (append.Term < Term)
+        {
+            Send(from, new PeerBody.AppendAnswer(Term, false, 0, Term.Zero, 0, 0, default, null)); // Tells it that its term is over.
+            return;
+        }
+
+        if (IsLeader && append.Term == Term)
+        {
+            throw new UnreachableException($"Two leaders in term {Term}: {_self} and {from}.");
+        }
+
+        if (append.Term > Term || Role != Role.Follower || Leader != from)
+        {
+            BecomeFollower(append.Term, from, now);
+        }
+
+        _leaderHeardAt = now;
+        _isLeaderLost = false;
+        _lastRound = append.Round;
+        ResetElectionDeadline(now);
+        _cargo.AgesReceived(append.Ages, now);
+
+        var report = _cargo.ReportUnlessKnown(append.KnownReport);
+        if (!Log.Has(append.Previous.Index, append.Previous.Term))
+        {
+            // Hint (section 3.5): the whole run of the conflicting term is skipped in one step.
+            var (term, index) = append.Previous.Index > Log.LastIndex
+                ? (Term.Zero, Log.LastIndex + 1)
+                : (Log.TermAt(append.Previous.Index), Log.FirstIndexOfTermAt(append.Previous.Index));
+            Send(from, new PeerBody.AppendAnswer(Term, false, 0, term, index, _lastRound, _cargo.StampFor(now), report));
+            return;
+        }
+
+        foreach (var entry in append.Entries)
+        {
+            if (Log.Has(entry.Index, entry.Term))
+            {
+                continue;
+            }
+
+            if (entry.Index <= Log.LastIndex)
+            {
+                if (entry.Index <= CommitIndex)
+                {
+                    throw new UnreachableException($"Leader {from} of term {Term} would overwrite committed entry {entry.Index}.");
+                }
+
+                Log.TruncateFrom(entry.Index);
+                _disk.TruncateFrom(entry.Index);
+            }
+
+            AppendToLog(entry);
+        }
+
+        _matchedIndex = Math.Max(_matchedIndex, append.Previous.Index + append.Entries.Length);
+        CommitIndex = Math.Max(CommitIndex, Math.Min(append.Commit, _matchedIndex));
+        AnswerAppend(from, now, report);
+    }
+
+    /// <summary>Acknowledges what is durable; the rest follows when the disk has answered.</summary>
+    private void AnswerAppend(MachineId leader, Instant now, MachineReport? report = null)
+    {
+        _acknowledgedIndex = Math.Min(_matchedIndex, _disk.DurableIndex);
+        Send(leader, new PeerBody.AppendAnswer(Term, true, _acknowledgedIndex, Term.Zero, 0, _lastRound, _cargo.StampFor(now), report));
+    }
+
+    private void OnAppendAnswer(MachineId from, PeerBody.AppendAnswer answer, Instant now)
+    {
+        if (answer.Term > Term)
+        {
+            BecomeFollower(answer.Term, null, now);
+            return;
+        }
+
+        if (!IsLeader || answer.Term != Term || !_peers.TryGetValue(from, out var progress))
+        {
+            return;
+        }
+
+        progress.HeardAt = now;
+        progress.Round = Math.Max(progress.Round, answer.Round);
+        if (answer.Success)
+        {
+            progress.MatchIndex = Math.Max(progress.MatchIndex, answer.MatchIndex);
+            progress.NextIndex = Math.Max(progress.NextIndex, progress.MatchIndex + 1);
+            AdvanceCommit();
+        }
+        else
+        {
+            Rewind(progress, answer);
+            SendAppend(from, progress, now);
+        }
+
+        _cargo.AnswerReceived(from, answer.Stamp, answer.Report, now);
+        ConfirmRound(now);
+        if (IsLeader && progress.NextIndex <= Log.LastIndex && progress.NextIndex - progress.MatchIndex <= EntriesUnderWay)
+        {
+            SendAppend(from, progress, now);
+        }
+    }
+
+    private void Rewind(PeerProgress progress, PeerBody.AppendAnswer answer)
+    {
+        var next = answer.ConflictIndex;
+        if (answer.ConflictTerm != Term.Zero)
+        {
+            // Our last entry of the conflicting term, if we have one at or before the hint's run, is where the logs may still agree.
+            var index = Math.Min(progress.NextIndex - 1, Log.LastIndex);
+            while (index > answer.ConflictIndex && Log.TermAt(index) > answer.ConflictTerm)
+            {
+                index--;
+            }
+
+            next = Log.TermAt(index) == answer.ConflictTerm ? index + 1 : answer.ConflictIndex;
+        }
+
+        progress.NextIndex = Math.Clamp(next, progress.MatchIndex + 1, Log.LastIndex + 1);
+    }
+
+    /// <summary>Commits what a majority holds durably, and only by way of an entry of its own term (section 3.6.2).</summary>
+    private void AdvanceCommit()
+    {
+        var reached = Quorum.Reached([_disk.DurableIndex, .. _peers.Values.Select(progress => progress.MatchIndex)]);
+        if (reached > CommitIndex && Log.TermAt(reached) == Term)
+        {
+            CommitIndex = reached;
+            _isCommitNews = true;
+        }
+    }
+
+    /// <summary>End of a step: followers learn of a commit at once, not at the next tick: a start should not wait for a heartbeat.</summary>
+    public void AnnounceCommit(Instant now)
+    {
+        if (IsLeader && _isCommitNews)
+        {
+            foreach (var (machine, progress) in _peers)
+            {
+                SendAppend(machine, progress, now);
+            }
+        }
+
+        _isCommitNews = false;
+    }
+
+    private void ConfirmRound(Instant now)
+    {
+        var reached = Quorum.Reached([_round, .. _peers.Values.Select(progress => progress.Round)]);
+        if (reached > _confirmedRound)
+        {
+            _confirmedRound = reached;
+            while (_roundsOpen.TryPeek(out var open) && open.Round <= reached)
+            {
+                _confirmedRoundBeganAt = _roundsOpen.Dequeue().BeganAt;
+            }
+
+            _cargo.RoundConfirmed(reached, now);
+        }
+    }
+}
