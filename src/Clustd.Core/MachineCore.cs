@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using Clustd.Core.Cluster;
 using Clustd.Core.Leading;
 using Clustd.Core.Raft;
@@ -12,11 +13,44 @@ namespace Clustd.Core;
 public sealed class MachineCore
 {
     private readonly List<Output> _outputs = [];
+    private readonly LeaseTiming _timing;
+    private readonly Raft.Raft _raft;
+    private readonly Replica _replica;
+    private readonly HeartbeatCargo _cargo;
+    private readonly SessionHolder _holder;
+    private readonly LocalServices _local;
+    private readonly LeaderDuties _duties;
+    private readonly Requests _requests;
+    private readonly Forming _forming;
+    private readonly Proposals _proposals;
+    private readonly Departure _departure;
+    private Instant _lastStepAt;
+    private bool _hadHold;
 
     public MachineCore(MachineSettings settings, StoredState stored, Instant now)
     {
         Settings = settings;
         Store = stored.Store;
+        _timing = new LeaseTiming(settings.Lease);
+        var random = new SeededRandom(settings.Seed);
+        _holder = new SessionHolder(settings.Self, stored.Store, settings.Incarnation);
+        _local = new LocalServices(settings, now);
+        _cargo = new HeartbeatCargo(settings, _holder, _local, now);
+        _raft = new Raft.Raft(settings, stored, _cargo, random, _outputs, now);
+        _replica = new Replica(_raft, now);
+        _duties = new LeaderDuties(settings, _raft, _replica, _outputs)
+        {
+            SendTo = _raft.Send,
+            EchoedHere = echo => _holder.Echoed(echo, _replica.State),
+        };
+        _requests = new Requests(settings, _raft, _replica, _duties, _outputs);
+        _cargo.Replica = _replica;
+        _cargo.Duties = _duties;
+        _cargo.Requests = _requests;
+        _forming = new Forming(settings, stored.Store, _raft, random, _outputs);
+        _proposals = new Proposals(settings.Self, _raft, _replica, _timing.Heartbeat * 2);
+        _departure = new Departure(settings, _raft, _replica, _holder, _local, _outputs);
+        _lastStepAt = now;
         WakeAt = now;
     }
 
@@ -28,12 +62,229 @@ public sealed class MachineCore
     public Instant WakeAt { get; private set; }
 
     /// <summary>What the cluster has agreed on, as far as this machine has applied it.</summary>
-    public ClusterState State { get; private set; } = ClusterState.Empty;
+    public ClusterState State => _replica.State;
+
+    /// <summary>Until when this machine may act as master of what it is assigned.</summary>
+    public SessionHold Hold => _holder.Hold;
+
+    internal Raft.Raft Consensus => _raft;
+
+    internal LocalServices Local => _local;
 
     /// <summary>Takes one input at `now` on this machine's clock and returns what is to be done, in order. The list is valid until the next call.</summary>
+    /// <exception cref="UnreachableException">An invariant is broken, or the clock went back: the process must end. A restart is safe.</exception>
     public IReadOnlyList<Output> Step(Input input, Instant now)
     {
+        if (now < _lastStepAt)
+        {
+            throw new UnreachableException($"The clock went back from {_lastStepAt} to {now}: it must be monotonic.");
+        }
+
         _outputs.Clear();
+        NoticeStall(now);
+        Take(input, now);
+        Settle(input is Input.Tick, now);
+        _lastStepAt = now;
         return _outputs;
+    }
+
+    /// <summary>What people and programs may see of this machine. Reads only.</summary>
+    public MachineView View(Instant now) => new(
+        Settings.Self,
+        Store,
+        _raft.Cluster,
+        _forming.WaitsFor,
+        _raft.Role,
+        _raft.Term,
+        _raft.Leader,
+        [.. _raft.Members.Values],
+        [.. _raft.Connected],
+        _raft.IsLeader ? _raft.VotersHeard(now) : null,
+        _raft.IsFormed && _raft.KnowsAsOf.Microseconds > 0 ? now - _raft.KnowsAsOf : null,
+        _replica.State,
+        _holder.Hold.IsHeld(now) ? _holder.Hold.Until - now : TimeSpan.Zero,
+        [.. _local.View],
+        [.. _local.DriverViews],
+        [.. _duties.Reasons.Select(reason => (reason.Key, reason.Value))],
+        _departure.IsLeaving);
+
+    /// <summary>Rule 8: time that this loop slept through is nobody else's silence.</summary>
+    private void NoticeStall(Instant now)
+    {
+        if (WakeAt != Instant.Never && now - WakeAt > _timing.Heartbeat)
+        {
+            _duties.ExtendBy(now - WakeAt);
+            _raft.ExtendBy(now - WakeAt);
+        }
+    }
+
+    private void Take(Input input, Instant now)
+    {
+        switch (input)
+        {
+            case Input.Tick:
+                _raft.Tick(now);
+                _requests.Tick(now);
+                _forming.Tick(now);
+                break;
+            case Input.PeerConnected peer:
+                _raft.PeerConnected(peer.Machine, now);
+                _forming.PeerConnected(peer.Machine);
+                break;
+            case Input.PeerLost peer:
+                _raft.PeerLost(peer.Machine, now);
+                _forming.PeerLost(peer.Machine);
+                break;
+            case Input.PeerSpoke spoke:
+                Hear(spoke.From, spoke.Message, now);
+                break;
+            case Input.Persisted persisted:
+                _raft.Persisted(persisted.Sequence, now);
+                _forming.Persisted();
+                break;
+            case Input.DriverRegistered driver:
+                _local.Registered(driver.Connection, driver.Registration, now);
+                break;
+            case Input.DriverLost driver:
+                _local.Lost(driver.Connection, now);
+                break;
+            case Input.DriverAnswered driver:
+                _local.Answered(driver.Connection, driver.Service, driver.Sequence, driver.Error, now);
+                break;
+            case Input.DriverRenewed driver:
+                _local.Renewed(driver.Connection, driver.Stamp, now);
+                break;
+            case Input.DriverStopped driver:
+                _local.Stopped(driver.Name, driver.Instance, driver.Service, driver.Token, driver.Reason, now);
+                break;
+            case Input.DriverFailed driver:
+                _local.Failed(driver.Connection, driver.Service, driver.Token, driver.Reason, now);
+                break;
+            case Input.RequestMade request:
+                _requests.Made(request.Id, request.Request, now);
+                break;
+            case Input.GoodbyeRequested goodbye:
+                _departure.Begin(goodbye.Reason, now);
+                break;
+            default:
+                throw new UnreachableException($"Input {input.GetType().Name} has no rule.");
+        }
+    }
+
+    private void Hear(MachineId from, PeerMessage message, Instant now)
+    {
+        switch (message.Body)
+        {
+            case PeerBody.Hello hello:
+                _forming.Greeted(from, message, hello, now);
+                return;
+            case PeerBody.Formed formed:
+                _forming.Formed(formed, now);
+                return;
+            case PeerBody.Refusal refusal:
+                _outputs.Add(new Output.Noted(Severity.Error, "refused-by-peer", $"{from} refuses this machine: {refusal.Reason}"));
+                return;
+        }
+
+        // A voter is (machine, store): whoever speaks with another store, or from another cluster, is not heard.
+        if (!_raft.IsFromMember(from, message) || !_raft.IsVoter)
+        {
+            return;
+        }
+
+        switch (message.Body)
+        {
+            case PeerBody.Echo echo:
+                _holder.Echoed(echo, _replica.State);
+                break;
+            case PeerBody.Propose propose:
+                _proposals.Received(from, propose.Command, now);
+                break;
+            case PeerBody.Ask ask:
+                _requests.Asked(from, ask, now);
+                break;
+            case PeerBody.AskAnswer answer:
+                _requests.Answered(answer);
+                break;
+            default:
+                _raft.Receive(from, message.Body, now);
+                break;
+        }
+    }
+
+    /// <summary>After every input: apply, decide, tell the drivers, propose, and only then let messages and the disk batch go.</summary>
+    private void Settle(bool isTick, Instant now)
+    {
+        Apply(now);
+        _duties.Decide(isTick, now);
+        _local.Reconcile(_replica.State, _holder.Hold, now, _outputs);
+        _departure.Continue(now);
+        _proposals.Want(_local.Wanted, _departure.Wanted, now);
+        NoteHold(now);
+        _raft.AnnounceCommit(now);
+        _raft.Replicate(now);
+        _raft.Flush();
+
+        var wakeAt = Instant.Min(Instant.Min(_raft.WakeAt, _duties.WakeAt), Instant.Min(_local.WakeAt, _requests.WakeAt));
+        wakeAt = Instant.Min(wakeAt, Instant.Min(_proposals.WakeAt, Instant.Min(_departure.WakeAt, _forming.WakeAt)));
+        if (_hadHold)
+        {
+            wakeAt = Instant.Min(wakeAt, _holder.Hold.Until);
+        }
+
+        WakeAt = Instant.Max(wakeAt, now);
+    }
+
+    private void Apply(Instant now)
+    {
+        var isChanged = false;
+        while (_replica.ApplyNext(now) is { } entry)
+        {
+            isChanged = true;
+            _duties.Applied(entry);
+            _requests.Applied(entry);
+            foreach (var happened in EventsOf(entry.Index))
+            {
+                _outputs.Add(new Output.Noted(Severity.Information, happened.Kind, happened.Sentence, happened.Service));
+            }
+
+            if (_raft.IsLeader && entry.Index == _replica.NoOpIndex)
+            {
+                _raft.BeginRound(now); // Rule 4: a new leader confirms at once, not at its next tick.
+            }
+        }
+
+        if (isChanged)
+        {
+            _holder.StateApplied(_replica.State);
+            _cargo.Ages.ForgetEnded(_replica.State);
+        }
+    }
+
+    private IEnumerable<ClusterEvent> EventsOf(long index)
+    {
+        var events = _replica.State.Events;
+        var first = events.Count;
+        while (first > 0 && events[first - 1].Index == index)
+        {
+            first--;
+        }
+
+        for (var i = first; i < events.Count; i++)
+        {
+            yield return events[i];
+        }
+    }
+
+    private void NoteHold(Instant now)
+    {
+        var hasHold = _holder.Hold.IsHeld(now);
+        if (hasHold != _hadHold)
+        {
+            _hadHold = hasHold;
+            _outputs.Add(hasHold
+                ? new Output.Noted(Severity.Information, "session-held", $"{Settings.Self} holds session {_holder.Hold.Session}: it may run services.")
+                : new Output.Noted(Severity.Warning, "session-not-held", $"{Settings.Self} does not hold its session any more: no majority confirmed it within its lease. Whatever runs here stops now."));
+        }
     }
 }

@@ -22,5 +22,8 @@ public static class Placement
         return [];
     }
 
+    /// <summary>Why this machine may not run the service, as a sentence; null if it may.</summary>
+    public static string? WhyNot(PlacementView view, ServiceState service, MachineId machine) => null;
+
     public static ServicesDecision DefineServices(PlacementView view) => new(null, "No action, because no machine has reported.");
 }

@@ -160,6 +160,7 @@ public sealed partial class Raft
         _isLeaderLost = false;
         _round = 0;
         _confirmedRound = 0;
+        _roundsOpen.Clear();
         _peers.Clear();
         foreach (var voter in OtherVoters)
         {

@@ -15,6 +15,9 @@ public sealed partial class Raft
     private long _round;
     private long _confirmedRound;
     private bool _replicationDue;
+    private bool _isCommitNews;
+    private readonly Queue<(long Round, Instant BeganAt)> _roundsOpen = [];
+    private Instant _confirmedRoundBeganAt = new(long.MinValue / 2);
 
     // Follower: how far its log is known to match the leader's, what of it was acknowledged, and the last round seen.
     private long _matchedIndex;
@@ -37,6 +40,7 @@ public sealed partial class Raft
     {
         _round++;
         _nextRoundAt = now + _timing.Heartbeat;
+        _roundsOpen.Enqueue((_round, now));
         _cargo.RoundBegins(_round, now);
         foreach (var (machine, progress) in _peers)
         {
@@ -243,8 +247,6 @@ public sealed partial class Raft
         }
     }
 
-    private bool _isCommitNews;
-
     /// <summary>End of a step: followers learn of a commit at once, not at the next tick: a start should not wait for a heartbeat.</summary>
     public void AnnounceCommit(Instant now)
     {
@@ -265,6 +267,11 @@ public sealed partial class Raft
         if (reached > _confirmedRound)
         {
             _confirmedRound = reached;
+            while (_roundsOpen.TryPeek(out var open) && open.Round <= reached)
+            {
+                _confirmedRoundBeganAt = _roundsOpen.Dequeue().BeganAt;
+            }
+
             _cargo.RoundConfirmed(reached, now);
         }
     }

@@ -105,6 +105,9 @@ public sealed partial class Raft
 
     public bool IsFormed => Log.LastIndex > 0;
 
+    /// <summary>All entries up to here are on this machine's disk.</summary>
+    public long DurableIndex => _disk.DurableIndex;
+
     /// <summary>The voters: members of the latest membership entry in the log, committed or not (section 4.1).</summary>
     public ImmutableSortedDictionary<MachineId, Member> Members { get; private set; } = ImmutableSortedDictionary<MachineId, Member>.Empty;
 
@@ -113,6 +116,10 @@ public sealed partial class Raft
 
     /// <summary>When the next election or round is due.</summary>
     public Instant WakeAt => !IsFormed || !IsVoter ? Instant.Never : IsLeader ? _nextRoundAt : _electionDeadline;
+
+    /// <summary>The newest instant at which this machine knows to have been part of a working majority: a leader by the beginning of its last
+    /// confirmed round, a follower by its leader's last word. What it has applied is no older than that, give or take a commit under way.</summary>
+    public Instant KnowsAsOf => IsLeader ? _confirmedRoundBeganAt : _leaderHeardAt;
 
     public bool IsConnected(MachineId machine) => _connected.Contains(machine);
 
@@ -284,7 +291,8 @@ public sealed partial class Raft
         }
     }
 
-    private void Send(MachineId to, PeerBody body)
+    /// <summary>Sends, once term and vote are durable; a machine that is not connected is told nothing.</summary>
+    public void Send(MachineId to, PeerBody body)
     {
         if (_connected.Contains(to))
         {

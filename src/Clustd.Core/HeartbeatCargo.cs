@@ -1,0 +1,67 @@
+using System.Collections.Immutable;
+using Clustd.Core.Leading;
+using Clustd.Core.Raft;
+using Clustd.Core.Running;
+
+namespace Clustd.Core;
+
+/// <summary>What clustd lets ride on Raft's heartbeats: stamps and reports one way, ages and what is known the other way.</summary>
+internal sealed class HeartbeatCargo(MachineSettings settings, SessionHolder holder, LocalServices local, Instant startedAt) : IHeartbeatCargo
+{
+    /// <summary>This machine's memory as a voter.</summary>
+    public VoterAges Ages { get; } = new(startedAt);
+
+    /// <summary>Set once, right after Raft is made: Raft needs its cargo first.</summary>
+    public LeaderDuties Duties { get; set; } = null!;
+
+    public Replica Replica { get; set; } = null!;
+
+    public Requests Requests { get; set; } = null!;
+
+    private long _nextRound = 1;
+
+    public ImmutableArray<SessionAge> AgesForRound(Instant now) => Duties.Ages(now);
+
+    public ImmutableArray<SessionAge> AgesForVote(Instant now) => Ages.ForVote(now);
+
+    public Stamp StampFor(Instant now) => holder.Stamp(Replica.State, now);
+
+    public long KnownReport(MachineId machine) => Duties.KnownReport(machine);
+
+    public MachineReport? ReportUnlessKnown(long version) => local.Report.Version == version ? null : local.Report;
+
+    public void AgesReceived(ImmutableArray<SessionAge> ages, Instant now) => Ages.Received(ages, now);
+
+    public void AnswerReceived(MachineId from, Stamp stamp, MachineReport? report, Instant now)
+    {
+        if (report is not null)
+        {
+            Duties.ReportReceived(from, report);
+        }
+
+        Duties.StampReceived(from, stamp, _nextRound, now);
+    }
+
+    public void RoundBegins(long round, Instant now)
+    {
+        // The leader's own stamp is made and received before the round begins, so this very round confirms it.
+        Duties.StampReceived(settings.Self, holder.Stamp(Replica.State, now), round, now);
+        Duties.ReportReceived(settings.Self, local.Report);
+        Duties.AcknowledgeOwnRound(Ages);
+        _nextRound = round + 1;
+    }
+
+    public void RoundConfirmed(long round, Instant now) => Duties.RoundConfirmed(round);
+
+    public void Elected(IReadOnlyList<VoterMemory> voters, long noOpIndex, Instant now)
+    {
+        _nextRound = 1;
+        Duties.Elected(voters, noOpIndex, now);
+    }
+
+    public void Deposed()
+    {
+        Duties.Deposed();
+        Requests.Deposed();
+    }
+}

@@ -1,0 +1,278 @@
+using System.Collections.Immutable;
+using Clustd.Core.Cluster;
+using Clustd.Core.Raft;
+
+namespace Clustd.Core.Leading;
+
+/// <summary>What this machine does while it leads: opens and ends sessions, confirms stamps, defines services, places them. Decides only when rule 6 allows.</summary>
+internal sealed class LeaderDuties(MachineSettings settings, Raft.Raft raft, Replica replica, List<Output> outputs)
+{
+    private readonly Sessions _sessions = new(new LeaseTiming(settings.Lease), settings.PlantedBug);
+    private readonly SortedDictionary<MachineId, MachineReport> _reports = [];
+    private readonly SortedSet<MachineId> _wantSession = [];
+    private readonly SortedDictionary<ServiceName, string> _reasons = [];
+    private Instant _placementWakeAt = Instant.Never;
+    private bool _isPlacementDue;
+    private string _servicesReason = "";
+
+    public IReadOnlyDictionary<MachineId, MachineReport> Reports => _reports;
+
+    /// <summary>The newest sentence about each service, "no action, because ..." included.</summary>
+    public IReadOnlyDictionary<ServiceName, string> Reasons => _reasons;
+
+    public void Elected(IReadOnlyList<VoterMemory> voters, long noOpIndex, Instant now)
+    {
+        replica.NoOpIndex = noOpIndex;
+        _sessions.Elected(voters, now);
+        _reports.Clear();
+        _reasons.Clear();
+        _wantSession.Clear();
+        _isPlacementDue = true;
+    }
+
+    public void Deposed()
+    {
+        replica.NoOpIndex = long.MaxValue;
+        _sessions.Deposed();
+        _reports.Clear();
+        _reasons.Clear();
+        _wantSession.Clear();
+        _placementWakeAt = Instant.Never;
+    }
+
+    public long KnownReport(MachineId machine) => _reports.TryGetValue(machine, out var report) ? report.Version : 0;
+
+    public ImmutableArray<SessionAge> Ages(Instant now) => _sessions.Ages(replica.State, replica.OpenedAt, now);
+
+    /// <summary>What this leader remembers as a voter at the beginning of a round (rule 5).</summary>
+    public void AcknowledgeOwnRound(VoterAges ages)
+    {
+        foreach (var (session, at) in _sessions.Instants(replica.State, replica.OpenedAt))
+        {
+            ages.Remember(session, at);
+        }
+    }
+
+    /// <summary>A stamp that came before `round` begins. This leader's own comes by the same way.</summary>
+    public void StampReceived(MachineId from, Stamp stamp, long round, Instant now)
+    {
+        if (stamp.Session == SessionId.None)
+        {
+            if (stamp.Incarnation != 0)
+            {
+                _wantSession.Add(from);
+            }
+
+            return;
+        }
+
+        if (!replica.State.Sessions.TryGetValue(stamp.Session, out var session) || session.Machine != from || replica.IsEnding(stamp.Session))
+        {
+            return;
+        }
+
+        _sessions.StampReceived(stamp, round, now);
+        if (settings.PlantedBug == PlantedBug.EchoWithoutRound)
+        {
+            SendConfirmed(session, long.MaxValue);
+        }
+    }
+
+    public void ReportReceived(MachineId from, MachineReport report)
+    {
+        if (KnownReport(from) != report.Version)
+        {
+            _reports[from] = report;
+            _isPlacementDue = true;
+        }
+    }
+
+    public void RoundConfirmed(long round)
+    {
+        if (!replica.MayDecide)
+        {
+            return; // Rule 6. The stamps stay: a later round confirms them, too.
+        }
+
+        foreach (var session in replica.State.Sessions.Values)
+        {
+            SendConfirmed(session, round);
+        }
+    }
+
+    /// <summary>To be performed by whoever owns the holder: an echo to this machine itself.</summary>
+    public Action<PeerBody.Echo>? EchoedHere { get; set; }
+
+    /// <summary>To be set once: how an echo travels.</summary>
+    public Action<MachineId, PeerBody>? SendTo { get; set; }
+
+    public void ExtendBy(TimeSpan stall) => _sessions.ExtendBy(stall, replica.State.Sessions.Keys);
+
+    public void Applied(LogEntry entry)
+    {
+        _isPlacementDue = true;
+        if (entry.Command is Command.EndSession end)
+        {
+            _sessions.Forget(end.Session);
+        }
+    }
+
+    /// <summary>Proposes what is due. Sessions end at ticks only: by then the inbox is drained (rule 8).</summary>
+    public void Decide(bool isTick, Instant now)
+    {
+        if (!replica.MayDecide)
+        {
+            return;
+        }
+
+        if (isTick)
+        {
+            EndSessions(now);
+        }
+
+        OpenSessions(now);
+        if (_isPlacementDue || now >= _placementWakeAt)
+        {
+            _isPlacementDue = false;
+            Place(now);
+        }
+    }
+
+    public Instant WakeAt => replica.MayDecide
+        ? replica.State.Sessions.Values.Aggregate(_placementWakeAt, (earliest, session) =>
+            replica.IsEnding(session.Id) ? earliest : Instant.Min(earliest, _sessions.EndsAt(session, replica.OpenedAt(session))))
+        : Instant.Never;
+
+    /// <summary>How long ago the newest stamp of the session was received, for people to see.</summary>
+    public TimeSpan SilentFor(Session session, Instant now) => now - _sessions.LastKnown(session, replica.OpenedAt(session));
+
+    public PlacementView ViewAt(Instant now) => new(
+        replica.State,
+        _reports,
+        index => settings.PlantedBug == PlantedBug.NoKillWait && replica.State.Services.Values.Any(service => service.Vacated?.Index == index)
+            ? Instant.Origin
+            : replica.AppliedAt(index),
+        now);
+
+    private void SendConfirmed(Session session, long round)
+    {
+        if (replica.IsEnding(session.Id) || _sessions.TakeConfirmed(session.Id, round) is not { } confirmed)
+        {
+            return;
+        }
+
+        // Rule 12: the lease is the one written into the session.
+        var echo = new PeerBody.Echo(raft.Term, session.Id, confirmed.Incarnation, confirmed.At, session.Lease);
+        if (session.Machine == settings.Self)
+        {
+            EchoedHere?.Invoke(echo);
+        }
+        else
+        {
+            SendTo?.Invoke(session.Machine, echo);
+        }
+    }
+
+    private void EndSessions(Instant now)
+    {
+        foreach (var session in replica.State.Sessions.Values)
+        {
+            if (now >= _sessions.EndsAt(session, replica.OpenedAt(session)) && !replica.IsEnding(session.Id))
+            {
+                var silent = (now - _sessions.LastKnown(session, replica.OpenedAt(session))).TotalMilliseconds;
+                var reason = $"{session.Machine} was silent for {silent:F0} ms, longer than its lease of {session.Lease.TotalMilliseconds:F0} ms.";
+                raft.Propose(new Command.EndSession(session.Id, reason), now);
+            }
+        }
+    }
+
+    private void OpenSessions(Instant now)
+    {
+        foreach (var machine in _wantSession.ToList())
+        {
+            if (replica.State.SessionOf(machine) is not null || !raft.Members.TryGetValue(machine, out var member))
+            {
+                _wantSession.Remove(machine);
+            }
+            else if (_reports.TryGetValue(machine, out var report) && !report.Leaving
+                && !replica.UnderWay.Any(command => command is Command.OpenSession open && open.Machine == machine))
+            {
+                raft.Propose(new Command.OpenSession(machine, member.Store, settings.Lease), now);
+            }
+        }
+    }
+
+    private void Place(Instant now)
+    {
+        var underWay = replica.UnderWay.ToList();
+        if (underWay.Any(command => command is Command.EndSession or Command.OpenSession or Command.DefineServices or Command.SetDrain or Command.SetPause))
+        {
+            _isPlacementDue = true; // Decided anew as soon as these are applied.
+            return;
+        }
+
+        var view = ViewAt(now);
+        if (!AreServicesDefined(view, now))
+        {
+            _isPlacementDue = true;
+            return;
+        }
+
+        var decisions = Placement.Decide(view, out _placementWakeAt);
+        foreach (var decision in decisions)
+        {
+            if (!_reasons.TryGetValue(decision.Service, out var before) || before != decision.Reason)
+            {
+                _reasons[decision.Service] = decision.Reason;
+                outputs.Add(new Output.Noted(decision.Command is null ? Severity.Debug : Severity.Information, "decision", decision.Reason, decision.Service));
+            }
+
+            if (decision.Command is not null && !underWay.Any(command => Concerns(command, decision.Service)))
+            {
+                raft.Propose(decision.Command, now);
+            }
+        }
+
+        foreach (var gone in _reasons.Keys.Where(service => !replica.State.Services.ContainsKey(service)).ToList())
+        {
+            _reasons.Remove(gone);
+        }
+    }
+
+    /// <summary>False while the definition is on its way or still waited for: placement would decide on what is about to change.</summary>
+    private bool AreServicesDefined(PlacementView view, Instant now)
+    {
+        // Machines that are just starting get the chance to say what they name, before a first guess makes them move.
+        if (replica.State.Services.IsEmpty && replica.State.Sessions.Count < replica.State.Members.Count && _sessions.LedFor(now) < settings.Lease)
+        {
+            return false;
+        }
+
+        var decision = Placement.DefineServices(view);
+        if (decision.Reason != _servicesReason)
+        {
+            _servicesReason = decision.Reason;
+            outputs.Add(new Output.Noted(Severity.Information, "services", decision.Reason));
+        }
+
+        if (decision.Command is null)
+        {
+            return true;
+        }
+
+        raft.Propose(decision.Command, now);
+        return false;
+    }
+
+    private static bool Concerns(Command command, ServiceName service) => command switch
+    {
+        Command.Assign assign => assign.Service == service,
+        Command.ReportRunning running => running.Service == service,
+        Command.ReportStuck stuck => stuck.Service == service,
+        Command.Release release => release.Service == service,
+        Command.RequestMove move => move.Service == service,
+        Command.AbortMove abort => abort.Service == service,
+        Command.ClearFailures clear => clear.Service == service,
+        _ => false,
+    };
+}

@@ -1,0 +1,180 @@
+using Clustd.Core.Cluster;
+using Clustd.Core.Raft;
+
+namespace Clustd.Core.Leading;
+
+/// <summary>
+/// What operators ask for. The machine that was asked passes it to the leader; the leader decides, and answers when the decision is applied.
+/// Every answer is one sentence in three parts: what happened, why, what to do.
+/// </summary>
+internal sealed class Requests(MachineSettings settings, Raft.Raft raft, Replica replica, LeaderDuties duties, List<Output> outputs)
+{
+    private static readonly TimeSpan AnswerTimeout = TimeSpan.FromSeconds(5);
+
+    private readonly SortedDictionary<long, (MachineId Origin, string Id, Term Term, string Sentence)> _underWay = [];
+    private readonly SortedDictionary<string, Instant> _forwarded = new(StringComparer.Ordinal);
+
+    public Instant WakeAt => _forwarded.Count == 0 ? Instant.Never : _forwarded.Values.Min();
+
+    /// <summary>A user of this machine asks.</summary>
+    public void Made(string id, Request request, Instant now)
+    {
+        if (raft.IsLeader)
+        {
+            Decide(settings.Self, id, request, now);
+        }
+        else if (raft.Leader is { } leader && raft.IsConnected(leader))
+        {
+            _forwarded[id] = now + AnswerTimeout;
+            duties.SendTo?.Invoke(leader, new PeerBody.Ask(id, request));
+        }
+        else
+        {
+            Answer(settings.Self, id, false, "Refused: the cluster has no leader that this machine can reach, so nothing can be decided. See `clustd status` for who is missing.");
+        }
+    }
+
+    /// <summary>Another machine passes on what a user asked of it.</summary>
+    public void Asked(MachineId from, PeerBody.Ask ask, Instant now) => Decide(from, ask.Id, ask.Request, now);
+
+    public void Answered(PeerBody.AskAnswer answer)
+    {
+        if (_forwarded.Remove(answer.Id))
+        {
+            outputs.Add(new Output.RequestAnswered(answer.Id, answer.Outcome));
+        }
+    }
+
+    /// <summary>An entry was applied: if it is the decision on a request, and still of the term it was made in, that is the answer.</summary>
+    public void Applied(LogEntry entry)
+    {
+        if (_underWay.Remove(entry.Index, out var request))
+        {
+            var isOurs = entry.Term == request.Term;
+            Answer(request.Origin, request.Id, isOurs, isOurs ? request.Sentence : "Refused: another leader took over before this was decided. Ask again.");
+        }
+    }
+
+    public void Deposed()
+    {
+        foreach (var (_, request) in _underWay.ToList())
+        {
+            Answer(request.Origin, request.Id, false, "Not known: this machine stopped leading before the decision was applied. Look at `clustd status`, then ask again if need be.");
+        }
+
+        _underWay.Clear();
+    }
+
+    public void Tick(Instant now)
+    {
+        foreach (var id in _forwarded.Where(pair => now >= pair.Value).Select(pair => pair.Key).ToList())
+        {
+            _forwarded.Remove(id);
+            outputs.Add(new Output.RequestAnswered(id, new RequestOutcome(
+                false, $"Not known: the leader did not answer within {AnswerTimeout.TotalSeconds:F0} s. Look at `clustd status`, then ask again if need be.")));
+        }
+    }
+
+    private void Decide(MachineId origin, string id, Request request, Instant now)
+    {
+        if (!replica.MayDecide)
+        {
+            Answer(origin, id, false, raft.IsLeader
+                ? "Refused: this leader has just been elected and is not ready yet. Ask again in a moment."
+                : $"Refused: {settings.Self} does not lead any more. Ask again in a moment.");
+            return;
+        }
+
+        switch (request)
+        {
+            case Request.Move move: Move(origin, id, move, now); break;
+            case Request.TransferLeadership transfer: Transfer(origin, id, transfer); break;
+            case Request.Drain drain:
+                if (!raft.Members.ContainsKey(drain.Machine))
+                {
+                    Answer(origin, id, false, $"Refused: there is no machine '{drain.Machine}'. The machines are {Names(raft.Members.Keys)}.");
+                    break;
+                }
+
+                var drainSentence = drain.Drained ? $"{drain.Machine} is drained: its services move away." : $"{drain.Machine} may run services again.";
+                Propose(origin, id, new Command.SetDrain(drain.Machine, drain.Drained, drainSentence), drainSentence, now);
+                break;
+            case Request.Pause pause:
+                var pauseSentence = pause.Paused ? "Paused: nothing moves by itself, not even after a failure." : "No longer paused: services move as needed.";
+                Propose(origin, id, new Command.SetPause(pause.Paused, pauseSentence), pauseSentence, now);
+                break;
+        }
+    }
+
+    private void Move(MachineId origin, string id, Request.Move move, Instant now)
+    {
+        if (!replica.State.Services.TryGetValue(move.Service, out var service))
+        {
+            Answer(origin, id, false, $"Cannot move '{move.Service}': there is no such service. The services are {Names(replica.State.Services.Keys)}.");
+        }
+        else if (service.Assignment is not { } held)
+        {
+            Answer(origin, id, false, $"Cannot move '{move.Service}': it has no master just now. {service.Reason} See `clustd status`.");
+        }
+        else if (held.State is AssignmentState.Stopping or AssignmentState.Stuck)
+        {
+            Answer(origin, id, false, $"Cannot move '{move.Service}': it is {held.State.ToString().ToLowerInvariant()} on {held.Machine}. {held.Reason} Wait, or see `clustd status`.");
+        }
+        else if (move.Target == held.Machine)
+        {
+            Answer(origin, id, false, $"Nothing to do: '{move.Service}' is on {held.Machine} already.");
+        }
+        else if (WhyNot(service, move, held, now) is { } reason)
+        {
+            Answer(origin, id, false, reason);
+        }
+        else
+        {
+            var to = move.Target is { } target ? $"to {target}" : "to another machine";
+            var sentence = $"'{move.Service}' moves from {held.Machine} {to}, because an operator asked for it.";
+            Propose(origin, id, new Command.RequestMove(move.Service, held.Token, move.Target, sentence), sentence, now);
+        }
+    }
+
+    private string? WhyNot(ServiceState service, Request.Move move, Assignment held, Instant now)
+    {
+        var view = duties.ViewAt(now);
+        if (move.Target is { } target)
+        {
+            return Placement.WhyNot(view, service, target) is { } why
+                ? $"Cannot move '{move.Service}' to {target}: {why} Choose another machine, or mend that first."
+                : null;
+        }
+
+        return raft.Members.Keys.Any(machine => machine != held.Machine && Placement.WhyNot(view, service, machine) is null)
+            ? null
+            : $"Cannot move '{move.Service}' away from {held.Machine}: no other machine can run it. See `clustd status` for why.";
+    }
+
+    private void Transfer(MachineId origin, string id, Request.TransferLeadership transfer)
+    {
+        var target = transfer.Target ?? raft.TransferTargets.Cast<MachineId?>().FirstOrDefault();
+        var isDone = target is { } machine && raft.TransferTo(machine);
+        Answer(origin, id, isDone, isDone
+            ? $"{target} was told to take over leadership."
+            : $"Cannot hand over leadership{(target is null ? "" : $" to {target}")}: no connected machine has the whole log. Ask again in a moment.");
+    }
+
+    private void Propose(MachineId origin, string id, Command command, string sentence, Instant now) =>
+        _underWay[raft.Propose(command, now)] = (origin, id, raft.Term, sentence);
+
+    private void Answer(MachineId origin, string id, bool isDone, string sentence)
+    {
+        var outcome = new RequestOutcome(isDone, sentence);
+        if (origin == settings.Self)
+        {
+            outputs.Add(new Output.RequestAnswered(id, outcome));
+        }
+        else
+        {
+            duties.SendTo?.Invoke(origin, new PeerBody.AskAnswer(id, outcome));
+        }
+    }
+
+    private static string Names<T>(IEnumerable<T> names) => string.Join(", ", names);
+}

@@ -1,0 +1,29 @@
+using System.Collections.Immutable;
+using Clustd.Core.Cluster;
+using Clustd.Core.Raft;
+using Clustd.Core.Running;
+
+namespace Clustd.Core;
+
+/// <summary>
+/// One machine as it sees itself and the cluster. KnownFor is the age of its knowledge: null when it never heard a leader; what it shows of
+/// others is worth no more than that. VotersHeard is known to a leader only.
+/// </summary>
+public sealed record MachineView(
+    MachineId Self,
+    StoreId Store,
+    ClusterId Cluster,
+    string? WaitsFor,
+    Role Role,
+    Term Term,
+    MachineId? Leader,
+    ImmutableArray<Member> Voters,
+    ImmutableArray<MachineId> Connected,
+    int? VotersHeard,
+    TimeSpan? KnownFor,
+    ClusterState State,
+    TimeSpan HoldLeft,
+    ImmutableArray<LocalServiceView> LocalServices,
+    ImmutableArray<DriverView> Drivers,
+    ImmutableArray<(ServiceName Service, string Sentence)> Reasons,
+    bool IsLeaving);
