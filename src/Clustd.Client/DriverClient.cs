@@ -1,13 +1,11 @@
 using System.Security.Cryptography;
+using System.Text;
 
 namespace Clustd.Client;
 
 /// <summary>How a driver presents itself to the daemon.</summary>
 public sealed record DriverClient
 {
-    // Eight hex digits: enough that two copies of one program on one machine are told apart in logs.
-    private static string NewSuffix() => Convert.ToHexString(RandomNumberGenerator.GetBytes(4)).ToLowerInvariant();
-
     /// <summary>The cluster's secret, or the token made for this driver by <c>clustd token driver NAME</c>. It is proven, never sent.</summary>
     public required string Secret { get; init; }
 
@@ -45,6 +43,16 @@ public sealed record DriverClient
 
     /// <summary>The name that the daemon is told.</summary>
     internal string EffectiveName => Name ?? (Id.StartsWith(ProcessName + "-", StringComparison.Ordinal) && Id.Length == ProcessName.Length + 9 ? ProcessName : Id);
+
+    // Records print all their members by default: a driver that logs its client must not log the secret.
+    private bool PrintMembers(StringBuilder builder)
+    {
+        builder.Append($"Id = {Id}, Name = {EffectiveName}, Services = [{string.Join(", ", Services)}], Order = {Order}, Required = {Required}, Stop = {Stop}");
+        return true;
+    }
+
+    // Eight hex digits: enough that two copies of one program on one machine are told apart in logs.
+    private static string NewSuffix() => Convert.ToHexString(RandomNumberGenerator.GetBytes(4)).ToLowerInvariant();
 
     private static string ProcessName { get; } = Path.GetFileNameWithoutExtension(Environment.ProcessPath) is { Length: > 0 } name ? name : "driver";
 }
