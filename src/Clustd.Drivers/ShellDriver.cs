@@ -8,6 +8,8 @@ public sealed class ShellDriver : DriverMachine
 {
     public const string Kind = "shell";
 
+    private static readonly TimeSpan StartTimeoutDefault = TimeSpan.FromSeconds(30), StopTimeoutDefault = TimeSpan.FromSeconds(10); // as a service's
+
     private readonly ShellDriverOptions _options;
     private readonly DriverHost _host;
     private readonly OutputLog _output;
@@ -38,6 +40,9 @@ public sealed class ShellDriver : DriverMachine
     protected override Task TriggerAsync(Trigger trigger, CancellationToken cancellationToken)
     {
         _runningService = trigger.Service;
+        // The SDK's own stops (this process shuts down) come without a limit: nobody is waiting for the clock.
+        if (trigger.Limit <= TimeSpan.Zero && !trigger.Kill)
+            trigger = trigger with { Limit = trigger.IsMaster ? StartTimeoutDefault : _options.StopTimeout ?? StopTimeoutDefault };
         if (_app is not null)
         {
             _app.LeaseChanged(Lease);
