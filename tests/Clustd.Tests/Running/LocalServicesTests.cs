@@ -177,6 +177,18 @@ public sealed class LocalServicesTests
     }
 
     [Fact]
+    public void Once_a_release_was_asked_for_nothing_starts_under_its_token_again() // rule 11: it may be applied at any time
+    {
+        var bench = new LocalBench(["app"]);
+        var app = bench.RunningDriver();
+        bench.Becomes(AssignmentState.Stopping).Answer(app).Local.Wanted.Single().ShouldBeOfType<Command.Release>();
+        bench.Becomes(AssignmentState.Running).Triggers.ShouldBeEmpty(); // a late AbortMove of an earlier move
+        bench.Hold(seconds: 1).Step().Pass(seconds: 2);
+        bench.Hold(seconds: 1000).Step().Triggers.ShouldBeEmpty();
+        bench.Local.Wanted.Single().ShouldBeOfType<Command.Release>();
+    }
+
+    [Fact]
     public void A_second_instance_waits_until_the_first_is_proven_stopped()
     {
         var bench = new LocalBench(["app"]);
