@@ -33,6 +33,10 @@ internal static class Runner
         {
             violation = found;
         }
+        catch (Exception broken)
+        {
+            violation = new ViolationException(Invariant.NoCrash, broken.ToString());
+        }
 
         return new SeedResult(seed, scenario, violation, world.Digest, world.WorstShareOfBound, world.Events.Now, violation is null ? [] : [.. transcript.Tail()]);
     }
