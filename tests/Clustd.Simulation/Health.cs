@@ -85,9 +85,14 @@ internal sealed class Health(World world)
 
     private bool MustHaveMaster(ServiceName service)
     {
+        if (!world.Scenario.JudgesLiveness)
+        {
+            return false;
+        }
+
         var clique = Clique();
         var state = world.Checks.Newest;
-        if (clique.Count * 2 <= world.Machines.Length || state.Paused || world.Machines.Any(machine => machine.IsLeaving && machine.IsRunning))
+        if (state.Members.IsEmpty || clique.Count * 2 <= world.Machines.Length || state.Paused || world.Machines.Any(machine => machine.IsLeaving && machine.IsRunning))
         {
             return false;
         }

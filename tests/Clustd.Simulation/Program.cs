@@ -32,25 +32,25 @@ internal static class Program
         var bug = Value("--bug") is { } name ? Enum.Parse<PlantedBug>(name, ignoreCase: true) : PlantedBug.None;
         if (Value("--seed") is not null)
         {
-            return Replay(Number("--seed", 1), machines, bug);
+            return Replay(Number("--seed", 1), machines, bug, !args.Contains("--only-safety"));
         }
 
         var from = Number("--from", 1);
         var seeds = Number("--seeds", ulong.MaxValue / 2);
         var minutes = Number("--minutes", 0);
-        return Search(from, seeds, minutes, (int)Number("--threads", 2), machines, bug, args.Contains("--keep-going"));
+        return Search(from, seeds, minutes, (int)Number("--threads", 2), machines, bug, args.Contains("--keep-going"), !args.Contains("--only-safety"));
     }
 
-    private static int Replay(ulong seed, int? machines, PlantedBug bug)
+    private static int Replay(ulong seed, int? machines, PlantedBug bug, bool judgesLiveness)
     {
         using var output = new StreamWriter(Console.OpenStandardOutput());
-        var result = Runner.Run(seed, machines, bug, output);
+        var result = Runner.Run(seed, machines, bug, output, judgesLiveness);
         output.WriteLine(result.Violation is null ? $"clean: {result.Scenario}" : $"FAILED {result.Scenario}\n{result.Violation.Message}");
         output.WriteLine(result.Digest);
         return result.Violation is null ? 0 : 1;
     }
 
-    private static int Search(ulong from, ulong seeds, ulong minutes, int threads, int? machines, PlantedBug bug, bool keepGoing)
+    private static int Search(ulong from, ulong seeds, ulong minutes, int threads, int? machines, PlantedBug bug, bool keepGoing, bool judgesLiveness)
     {
         var clock = Stopwatch.StartNew();
         var (count, failed, simulated, worst, reported) = (0UL, 0, 0L, 0.0, 0L);
@@ -70,7 +70,7 @@ internal static class Program
                 reported = clock.ElapsedMilliseconds;
                 Console.WriteLine(Progress());
             }
-        });
+        }, judgesLiveness);
         Console.WriteLine(Progress());
         return failed == 0 ? 0 : 1;
 

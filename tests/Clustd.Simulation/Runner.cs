@@ -19,9 +19,9 @@ internal sealed record SeedResult(ulong Seed, Scenario Scenario, ViolationExcept
 /// <summary>Runs seeds, one world per thread.</summary>
 internal static class Runner
 {
-    public static SeedResult Run(ulong seed, int? machines = null, PlantedBug bug = PlantedBug.None, TextWriter? live = null)
+    public static SeedResult Run(ulong seed, int? machines = null, PlantedBug bug = PlantedBug.None, TextWriter? live = null, bool judgesLiveness = true)
     {
-        var scenario = Scenario.FromSeed(seed, machines, bug);
+        var scenario = Scenario.FromSeed(seed, machines, bug) with { JudgesLiveness = judgesLiveness };
         var transcript = new Transcript(live);
         var world = new World(scenario, transcript);
         ViolationException? violation = null;
@@ -42,7 +42,7 @@ internal static class Runner
     }
 
     /// <summary>Runs seeds from `from` on until `until` says stop; results come in no particular order, one at a time.</summary>
-    public static void RunMany(ulong from, Func<ulong, bool> until, int threads, int? machines, PlantedBug bug, Action<SeedResult> done)
+    public static void RunMany(ulong from, Func<ulong, bool> until, int threads, int? machines, PlantedBug bug, Action<SeedResult> done, bool judgesLiveness = true)
     {
         var next = from;
         var gate = new Lock();
@@ -64,7 +64,7 @@ internal static class Runner
                         seed = next++;
                     }
 
-                    var result = Run(seed, machines, bug);
+                    var result = Run(seed, machines, bug, judgesLiveness: judgesLiveness);
                     lock (gate)
                     {
                         done(result);

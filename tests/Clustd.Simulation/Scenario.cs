@@ -60,6 +60,9 @@ internal sealed record Scenario
 
     public PlantedBug Bug { get; init; }
 
+    /// <summary>P4 and P5 are judged too, not only what must never happen.</summary>
+    public bool JudgesLiveness { get; init; } = true;
+
     public long LeaseMicroseconds => (long)Lease.TotalMicroseconds;
 
     public TimeSpan LongestKill => Services.Max(service => service.KillTimeout);
