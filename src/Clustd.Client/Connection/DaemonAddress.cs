@@ -1,0 +1,26 @@
+using Clustd.Client.Protocol;
+
+namespace Clustd.Client.Connection;
+
+/// <summary>Where a daemon listens: <c>ws://127.0.0.1:3001</c>, with or without a path, or just <c>127.0.0.1:3001</c>.</summary>
+internal sealed record DaemonAddress(string Host, int Port, string Path)
+{
+    public static DaemonAddress Parse(string text)
+    {
+        var withScheme = text.Contains("://", StringComparison.Ordinal) ? text : "ws://" + text;
+        if (!Uri.TryCreate(withScheme, UriKind.Absolute, out var uri) || uri.Host.Length == 0)
+            throw Refused(text, "that is not an address");
+        if (uri.Scheme == "wss")
+            throw Refused(text, "TLS is not supported for drivers, which belong on the daemon's own machine");
+        if (uri.Scheme != "ws")
+            throw Refused(text, $"the scheme '{uri.Scheme}' is unknown");
+        // "ws://host" and "ws://host:80" look the same to Uri; nobody runs clustd on port 80 and writes it out.
+        return new DaemonAddress(uri.IdnHost.Trim('[', ']'), uri.IsDefaultPort ? DriverProtocol.DefaultPort : uri.Port, uri.AbsolutePath is "/" ? DriverProtocol.Path : uri.PathAndQuery);
+    }
+
+    /// <summary>As in the HTTP Host header.</summary>
+    public override string ToString() => Host.Contains(':') ? $"[{Host}]:{Port}" : $"{Host}:{Port}";
+
+    private static ArgumentException Refused(string text, string why) =>
+        new($"Cannot use '{text}' as the address of a daemon: {why}. Write it like ws://127.0.0.1:3001.");
+}

@@ -1,0 +1,58 @@
+using System.Security.Cryptography;
+using System.Text;
+
+namespace Clustd.Client;
+
+/// <summary>How a driver presents itself to the daemon.</summary>
+public sealed record DriverClient
+{
+    /// <summary>The cluster's secret, or the token made for this driver by <c>clustd token driver NAME</c>. It is proven, never sent.</summary>
+    public required string Secret { get; init; }
+
+    /// <summary>Shown in <c>clustd status</c> and in logs. Default: process name and eight hex digits, for example <c>web-1f0c22ab</c>.</summary>
+    public string Id { get; init; } = $"{ProcessName}-{NewSuffix()}";
+
+    /// <summary>
+    /// The daemon lets one instance per machine and name be active. Default (null): <see cref="Id"/>, without the random suffix if it is the default one.
+    /// </summary>
+    public string? Name { get; init; }
+
+    /// <summary>The services to be triggered for; empty means the cluster's default service.</summary>
+    public IReadOnlyList<string> Services { get; init; } = [];
+
+    /// <summary>Drivers of a service start in ascending order, and stop in descending order.</summary>
+    public int Order { get; init; }
+
+    /// <summary>A required driver that fails to start moves the service to another machine.</summary>
+    public bool Required { get; init; }
+
+    /// <summary>What this driver promises about its stops.</summary>
+    public StopGuarantee Stop { get; init; } = StopGuarantee.Certain;
+
+    /// <summary>
+    /// With <see cref="StopGuarantee.Certain"/>: end this process (SIGKILL) when a stop has not returned shortly before the deadline, lease end plus
+    /// <c>kill_timeout</c>. Set it to false only if something else does so. Child processes are not covered: supervise them with <c>run:</c>.
+    /// </summary>
+    public bool EndProcessAtDeadline { get; init; } = true;
+
+    /// <summary>How long a planned stop of this driver may take; null: what the service allows. The daemon refuses a driver that needs more than the service allows.</summary>
+    public TimeSpan? StopTimeout { get; init; }
+
+    /// <summary>How long this driver needs to stop when its lease is over; null: what the service allows. The daemon refuses a driver that needs more.</summary>
+    public TimeSpan? KillTimeout { get; init; }
+
+    /// <summary>The name that the daemon is told.</summary>
+    internal string EffectiveName => Name ?? (Id.StartsWith(ProcessName + "-", StringComparison.Ordinal) && Id.Length == ProcessName.Length + 9 ? ProcessName : Id);
+
+    // Records print all their members by default: a driver that logs its client must not log the secret.
+    private bool PrintMembers(StringBuilder builder)
+    {
+        builder.Append($"Id = {Id}, Name = {EffectiveName}, Services = [{string.Join(", ", Services)}], Order = {Order}, Required = {Required}, Stop = {Stop}");
+        return true;
+    }
+
+    // Eight hex digits: enough that two copies of one program on one machine are told apart in logs.
+    private static string NewSuffix() => Convert.ToHexString(RandomNumberGenerator.GetBytes(4)).ToLowerInvariant();
+
+    private static string ProcessName { get; } = Path.GetFileNameWithoutExtension(Environment.ProcessPath) is { Length: > 0 } name ? name : "driver";
+}

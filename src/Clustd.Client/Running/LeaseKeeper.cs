@@ -1,0 +1,178 @@
+using Clustd.Client.Connection;
+using Clustd.Client.Protocol;
+
+namespace Clustd.Client.Running;
+
+/// <summary>
+/// The thread that renews the lease, sees it end, and sees a kill deadline pass. A thread of its own: timers of the thread pool drift under load,
+/// and must not decide when a master stops. It never waits for the network or for user code.
+/// </summary>
+internal sealed class LeaseKeeper
+{
+    // A wait does not count sleep, the clock does: while something may be running, look this often, so that a suspend is noticed at once on resume.
+    private const long LookEveryUs = 25_000;
+    private const long LookEveryIdleUs = 1_000_000;
+    private const long LeaseWantedGapUs = 10_000; // A start that waits asks for a renewal at most this often.
+
+    private readonly Func<long> clock;
+    private readonly Func<IReadOnlyCollection<ServiceTriggers>> services;
+    private readonly Action<long, long> leaseOver;
+    private readonly Action<LeaseEnd> leaseChanged;
+    private readonly Action<string, long> deadlinePassed;
+    private readonly object gate = new();
+    private readonly LeaseWatch watch = new();
+    private DaemonLink? link;
+    private long lastRenewal = long.MinValue;
+    private bool woken;
+    private bool ended;
+
+    public LeaseKeeper(
+        Func<long> clock, Func<IReadOnlyCollection<ServiceTriggers>> services, Action<long, long> leaseOver, Action<LeaseEnd> leaseChanged, Action<string, long> deadlinePassed)
+    {
+        this.clock = clock;
+        this.services = services;
+        this.leaseOver = leaseOver;
+        this.leaseChanged = leaseChanged;
+        this.deadlinePassed = deadlinePassed;
+        new Thread(Work) { IsBackground = true, Name = "clustd lease", Priority = ThreadPriority.Highest }.Start();
+    }
+
+    public LeaseEnd End
+    {
+        get { lock (gate) return new LeaseEnd(watch.Lease.EndsAt, watch.KillTimeoutUs); }
+    }
+
+    public bool HoldsLease(long now)
+    {
+        lock (gate)
+            return watch.Lease.IsValid(now);
+    }
+
+    public void Connected(DaemonLink registered, RegisterResult terms)
+    {
+        lock (gate)
+        {
+            link = registered;
+            watch.Connected(terms.LeaseUs, terms.RenewEveryUs, terms.KillTimeoutUs, clock());
+            WakeLocked();
+        }
+    }
+
+    public void Disconnected()
+    {
+        lock (gate)
+        {
+            link = null;
+            watch.Disconnected();
+        }
+    }
+
+    public void RenewSoon()
+    {
+        lock (gate)
+        {
+            var now = clock();
+            if (link is null || now < lastRenewal + LeaseWantedGapUs)
+                return;
+            watch.RenewSoon(now);
+            WakeLocked();
+        }
+    }
+
+    /// <summary>Looks again now: a deadline has changed.</summary>
+    public void Wake()
+    {
+        lock (gate)
+            WakeLocked();
+    }
+
+    public void Stop()
+    {
+        lock (gate)
+        {
+            ended = true;
+            WakeLocked();
+        }
+    }
+
+    private void WakeLocked()
+    {
+        woken = true;
+        Monitor.PulseAll(gate);
+    }
+
+    private void Work()
+    {
+        while (true)
+        {
+            LeaseDue due;
+            LeaseEnd end;
+            DaemonLink? current;
+            long now;
+            long next;
+            lock (gate)
+            {
+                if (ended)
+                    return;
+                woken = false;
+                now = clock(); // After every wake-up, before every act: the thread may have been frozen.
+                due = watch.Due(now);
+                end = new LeaseEnd(watch.Lease.EndsAt, watch.KillTimeoutUs);
+                next = watch.NextAt();
+                current = link;
+                if (due.HasFlag(LeaseDue.Renew))
+                    lastRenewal = now;
+            }
+
+            // Stop first: whatever else is due can wait.
+            if (due.HasFlag(LeaseDue.Over) && end.EndsAtUs is { } over)
+            {
+                leaseOver(over, end.KillTimeoutUs);
+                leaseChanged(end);
+            }
+            var anyRunning = false;
+            foreach (var service in services())
+            {
+                anyRunning |= service.Running is not null;
+                if (service.KillAt is not { } killAt)
+                    continue;
+                if (clock() >= killAt)
+                    deadlinePassed(service.Service, killAt);
+                else
+                    next = Math.Min(next, killAt);
+            }
+            if (due.HasFlag(LeaseDue.Renew))
+                Renew(current, now);
+            if (due.HasFlag(LeaseDue.Reconnect))
+                current?.Abort("it does not answer renewals of the lease");
+
+            lock (gate)
+            {
+                var wait = Math.Min(next - clock(), anyRunning ? LookEveryUs : LookEveryIdleUs);
+                if (!woken && !ended && wait > 0)
+                    Monitor.Wait(gate, (int)Math.Max(1, wait / 1_000)); // Early rather than late; then in steps of a millisecond.
+            }
+        }
+    }
+
+    private void Renew(DaemonLink? current, long stamp) =>
+        current?.Request(DriverMethods.Renew, new RenewParams { Stamp = stamp }, ProtocolJson.Default.RenewParams, answer =>
+        {
+            // A refusal leaves the stamp unanswered, so a daemon that only refuses is given up like a silent one.
+            if (answer?.ReadResult(ProtocolJson.Default.RenewResult) is { } renewed)
+                Answered(renewed);
+        });
+
+    private void Answered(RenewResult renewed)
+    {
+        LeaseEnd end;
+        lock (gate)
+        {
+            if (!watch.Lease.Answered(renewed.Stamp, renewed.LeftUs, clock()))
+                return;
+            end = new LeaseEnd(watch.Lease.EndsAt, watch.KillTimeoutUs);
+            WakeLocked();
+        }
+        leaseChanged(end);
+    }
+}

@@ -1,0 +1,13 @@
+namespace Clustd.Client;
+
+/// <summary>What the daemon tells a driver: start acting for a service (master), or stop.</summary>
+/// <param name="Service">The service it is about.</param>
+/// <param name="IsMaster">True: this machine is now the master, start. False: stop, and return only when it has stopped.</param>
+/// <param name="Token">
+/// Fencing token of the grant: grows with every grant and is never reused. Hand it to the resources you write to, so that they can refuse
+/// an older one. For a stop: the token of what is to be stopped.
+/// </param>
+/// <param name="Reason">Why, as a sentence.</param>
+/// <param name="Limit">How long the daemon waits for this call.</param>
+/// <param name="Kill">The lease is over: stop at once. What still runs after <paramref name="Limit"/> is killed.</param>
+public sealed record Trigger(string Service, bool IsMaster, long Token, string Reason, TimeSpan Limit, bool Kill);

@@ -1,0 +1,280 @@
+using System.Buffers.Binary;
+using System.Net.WebSockets;
+
+namespace Clustd.Peers;
+
+/// <summary>
+/// The one connection with another machine, from the greeting to its end: a loop that sends, one that receives, a beat that
+/// speaks into silence and notices it. It ends once, with one reason; the first to notice says so.
+/// </summary>
+internal sealed class PeerLink
+{
+    private const int BeatsPerSilence = 10;
+
+    private readonly PeerSocket _socket;
+    private readonly PeerNetworkOptions _options;
+    private readonly TimeProvider _time;
+    private readonly PeerTable _table;
+    private readonly SendQueue _queue;
+    private readonly CancellationTokenSource _over = new();
+    private readonly TaskCompletionSource _lost = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly TaskCompletionSource _finished = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly Lock _gate = new();
+    private TaskCompletionSource<bool>? _probe;
+    private bool _ended;
+    private bool _closing;
+    private string? _closeReason;
+    private long _sent;
+
+    public PeerLink(PeerSocket socket, string machineId, ulong incarnation, string address, PeerNetworkOptions options, TimeProvider time, PeerTable table)
+    {
+        _socket = socket;
+        _options = options;
+        _time = time;
+        _table = table;
+        _queue = new SendQueue(options.QueueBytesMax);
+        MachineId = machineId;
+        Incarnation = incarnation;
+        Address = address;
+        Since = time.GetUtcNow();
+    }
+
+    public string MachineId { get; }
+
+    public ulong Incarnation { get; }
+
+    /// <summary>Where the other side says that it listens: a claim, for people. Dialling never relies on it.</summary>
+    public string Address { get; }
+
+    public DateTimeOffset Since { get; }
+
+    /// <summary>Done when the connection has ended; its loops may still be on their way out.</summary>
+    public Task Lost => _lost.Task;
+
+    /// <summary>Done when all loops have stopped and the socket is closed.</summary>
+    public Task Finished => _finished.Task;
+
+    /// <summary>Never blocks. When the other side does not keep up, the connection ends.</summary>
+    public void Send(ReadOnlySpan<byte> message, bool urgent)
+    {
+        if (!_queue.TryAdd(message, urgent))
+        {
+            End($"it reads too slowly: more than {_options.QueueBytesMax / (1024 * 1024)} MB were waiting for it");
+        }
+    }
+
+    /// <summary>Queued before anything else can be: the first thing that the other side reads after the greeting.</summary>
+    public void SendFirst(PeerControl control) => _queue.AddControl(control);
+
+    /// <summary>Carries messages until the connection ends; completes then. Never throws.</summary>
+    public async Task RunAsync()
+    {
+        try
+        {
+            await Task.WhenAll(ReceiveLoopAsync(), SendLoopAsync(), BeatLoopAsync());
+        }
+        finally
+        {
+            _queue.Complete(drain: false);
+            _socket.Dispose();
+            _finished.TrySetResult();
+        }
+    }
+
+    /// <summary>Ends it now. Only the first reason counts.</summary>
+    public void End(string reason, bool onPurpose = false)
+    {
+        lock (_gate)
+        {
+            if (_ended)
+            {
+                return;
+            }
+
+            _ended = true;
+            _probe?.TrySetResult(false);
+        }
+
+        _table.Ended(this, reason, onPurpose);
+        _lost.TrySetResult();
+        _socket.Abort();
+        _ = _over.CancelAsync(); // not here: the loops would run their ends on the caller's thread, which may be the daemon's loop
+    }
+
+    /// <summary>Says why, closes in order, and in any case within <paramref name="limit"/>. What waits is sent first if <paramref name="drain"/>.</summary>
+    public void Close(string reason, bool drain, TimeSpan limit)
+    {
+        lock (_gate)
+        {
+            if (_ended || _closing)
+            {
+                return;
+            }
+
+            _closing = true;
+            _closeReason = reason;
+        }
+
+        _queue.Complete(drain);
+        _over.CancelAfter(limit);
+    }
+
+    /// <summary>
+    /// Does the process at the other end still answer? False as soon as the connection ends, or if nothing at all came in
+    /// within the limit. Any receipt counts at the end of the wait only: bytes may have been under way when the process died.
+    /// </summary>
+    public async Task<bool> IsAliveAsync(TimeSpan limit)
+    {
+        TaskCompletionSource<bool> probe;
+        lock (_gate)
+        {
+            if (_ended || _closing)
+            {
+                return false;
+            }
+
+            probe = _probe ??= new TaskCompletionSource<bool>(TaskCreationOptions.RunContinuationsAsynchronously);
+        }
+
+        var receipts = _socket.Receipts;
+        _queue.AddControl(new PeerControl(PeerControl.Ping));
+        try
+        {
+            return await probe.Task.WaitAsync(limit, _time);
+        }
+        catch (TimeoutException)
+        {
+            return _socket.Receipts != receipts && !_over.IsCancellationRequested;
+        }
+    }
+
+    private async Task ReceiveLoopAsync()
+    {
+        try
+        {
+            while (true)
+            {
+                var frame = await _socket.ReceiveAsync(_over.Token);
+                switch (frame.Type)
+                {
+                    case WebSocketMessageType.Binary:
+                        ReceiveBatch(frame.Payload.Span);
+                        break;
+                    case WebSocketMessageType.Text:
+                        ReceiveControl(PeerControl.Decode(frame.Payload.Span));
+                        break;
+                    default:
+                        End(frame.Text.Length > 0 ? $"it closed the connection: {frame.Text}" : "it closed the connection", onPurpose: true);
+                        return;
+                }
+            }
+        }
+        catch (Exception exception)
+        {
+            // Whatever went wrong, the connection is over and the daemon is not: the reason goes into the event.
+            End(_closeReason ?? PeerFault.WhyLost(exception));
+        }
+    }
+
+    private void ReceiveBatch(ReadOnlySpan<byte> batch)
+    {
+        while (batch.Length > 0)
+        {
+            var length = batch.Length < SendQueue.PrefixBytes ? -1 : BinaryPrimitives.ReadInt32LittleEndian(batch);
+            if (length < 0 || length > batch.Length - SendQueue.PrefixBytes)
+            {
+                throw new PeerProtocolException("it sent a message that is cut short");
+            }
+
+            _table.Received(this, batch.Slice(SendQueue.PrefixBytes, length).ToArray());
+            batch = batch[(SendQueue.PrefixBytes + length)..];
+        }
+    }
+
+    private void ReceiveControl(PeerControl control)
+    {
+        switch (control.Type)
+        {
+            case PeerControl.Ping:
+                _queue.AddControl(new PeerControl(PeerControl.Pong));
+                break;
+            case PeerControl.Pong:
+                lock (_gate)
+                {
+                    _probe?.TrySetResult(true);
+                    _probe = null;
+                }
+
+                break;
+            case PeerControl.Closing or PeerControl.Refuse:
+                End($"it closed the connection: {control.Reason}", onPurpose: true);
+                break;
+        }
+    }
+
+    private async Task SendLoopAsync()
+    {
+        try
+        {
+            while (await _queue.TakeAsync(_over.Token) is { } item)
+            {
+                try
+                {
+                    await _socket.SendAsync(item, _over.Token);
+                }
+                finally
+                {
+                    SendQueue.Return(item);
+                }
+
+                Interlocked.Increment(ref _sent);
+            }
+
+            if (_closeReason is { } reason)
+            {
+                // The whole reason in a message of its own: a close frame holds 123 bytes. Then wait for the other side to close,
+                // in the receive loop: closing now, with its messages unread, would reset the connection and lose the reason.
+                await _socket.SendAsync(new PeerControl(PeerControl.Closing) { Reason = reason }, _over.Token);
+                await _socket.CloseOutputAsync(reason, _over.Token);
+            }
+        }
+        catch (Exception exception)
+        {
+            End(_closeReason ?? PeerFault.WhyLost(exception));
+        }
+    }
+
+    private async Task BeatLoopAsync()
+    {
+        // Silence is counted in beats, not read off a clock: a process that was frozen must not take its own pause for the others' silence.
+        using var timer = new PeriodicTimer(_options.SilenceMax / BeatsPerSilence, _time);
+        var (quietBeats, idleBeats) = (0, 0);
+        var (receipts, sent) = (_socket.Receipts, Interlocked.Read(ref _sent));
+        try
+        {
+            while (await timer.WaitForNextTickAsync(_over.Token))
+            {
+                var (receiptsNow, sentNow) = (_socket.Receipts, Interlocked.Read(ref _sent));
+                quietBeats = receiptsNow == receipts ? quietBeats + 1 : 0;
+                idleBeats = sentNow == sent ? idleBeats + 1 : 0;
+                (receipts, sent) = (receiptsNow, sentNow);
+                if (quietBeats >= BeatsPerSilence)
+                {
+                    End($"nothing was heard from it for {_options.SilenceMax.TotalSeconds:0.#} s");
+                    return;
+                }
+
+                if (idleBeats == 2)
+                {
+                    idleBeats = 0;
+                    _queue.AddControl(new PeerControl(PeerControl.Ping));
+                }
+            }
+        }
+        catch (OperationCanceledException)
+        {
+            // The connection is over. After Close this is its limit: make sure that the other loops see it too.
+            End(_closeReason ?? "closed");
+        }
+    }
+}
