@@ -4,53 +4,362 @@ using Clustd.Core.Raft;
 
 namespace Clustd.Core.Running;
 
-/// <summary>What runs on this machine, and which driver is to be told what.</summary>
-public sealed class LocalServices(MachineSettings settings, Instant startedAt)
+/// <summary>
+/// What runs on this machine, and which driver is to be told what. Inputs only change what is known; <see cref="Reconcile"/> compares that with
+/// the agreed state and the hold, and says what is to be done. Nothing here is safe by timing: a service is released only on acknowledgements,
+/// a guard's proof, or the end of every lease that was handed out (rules 11 to 16 of the lease argument).
+/// </summary>
+public sealed class LocalServices
 {
+    private readonly MachineSettings _settings;
+    private readonly Instant _startedAt;
+    private readonly SortedDictionary<ServiceName, LocalService> _services = [];
+    private readonly List<DriverInstance> _instances = [];
+    private readonly SortedDictionary<DriverConnection, DriverInstance> _connections = [];
+    private readonly SortedDictionary<DriverName, DriverInstance> _active = [];
+    private readonly List<DriverInstance> _arrivals = [];
+    private readonly List<(DriverConnection Connection, long Stamp)> _renewals = [];
+    private readonly List<Output> _notes = [];
+    private readonly ReadinessReport _report;
+
+    // Continues from the clock, so that sequences also grow over restarts of the daemon within a boot; far below 2^53.
+    private long _sequence;
+    private long _runs;
+    private long _arrivalCount;
+    private SessionHold _lastHold = SessionHold.None;
+    private ClusterState _state = ClusterState.Empty;
+    private string? _leavingReason;
+
+    public LocalServices(MachineSettings settings, Instant startedAt)
+    {
+        _settings = settings;
+        _startedAt = startedAt;
+        _report = new ReadinessReport(settings);
+        _sequence = Math.Max(startedAt.Microseconds, 0);
+        WakeAt = startedAt;
+    }
+
+    /// <summary>
+    /// Last index of the log at this daemon's start: what was assigned later cannot have been acted on by a former incarnation. Unless set, everything
+    /// seen in the first lease + kill_timeout may have been (rule 14). Requires that entries are applied only once they are durable here.
+    /// </summary>
+    public long StoredLastIndex { get; init; } = long.MaxValue;
+
     /// <summary>What this machine wants in the log until the applied state shows it. Saying it again is harmless.</summary>
-    public IReadOnlyList<Command> Wanted { get; } = [];
+    public IReadOnlyList<Command> Wanted { get; private set; } = [];
 
     /// <summary>The earliest moment at which Reconcile must run again.</summary>
-    public Instant WakeAt { get; } = startedAt;
+    public Instant WakeAt { get; private set; }
 
-    public MachineReport Report { get; } = new((long)(settings.Incarnation >> 33 << 32) | 1, false, [], settings.Services);
+    public MachineReport Report => _report.Current;
 
-    /// <summary>Nothing runs or may run here under any token: all is released or proven stopped. True only after Leave.</summary>
-    public bool IsEmpty { get; }
+    /// <summary>After Leave: nothing runs or may run here under any token; all is released or proven stopped.</summary>
+    public bool IsEmpty { get; private set; }
 
-    public IReadOnlyList<LocalServiceView> View { get; } = [];
+    public IReadOnlyList<LocalServiceView> View => [.. _services.Values.Select(service => new LocalServiceView(service.Name, service.Phase, service.Token, service.Reason))];
 
-    public IReadOnlyList<DriverView> DriverViews { get; } = [];
+    public IReadOnlyList<DriverView> DriverViews => [.. _instances.Select(ViewOf)];
 
     public void Registered(DriverConnection connection, DriverRegistration registration, Instant now)
     {
+        Lost(connection, now);
+        var instance = _instances.Find(known => known.Name == registration.Name && known.Id == registration.Instance);
+        if (instance is null)
+        {
+            _instances.Add(instance = new DriverInstance(registration, ++_arrivalCount));
+        }
+        else if (instance.Connection is { } former)
+        {
+            Lost(former, now); // a process has one connection: the new one replaces the old
+        }
+
+        instance.Registration = registration;
+        instance.Connection = connection;
+        _connections[connection] = instance;
+        foreach (var state in registration.States)
+        {
+            var calls = instance.CallsOf(state.Service);
+            calls.Claimed(state.IsMaster, state.Token);
+            if (state.IsMaster && calls.RunNumber == 0)
+            {
+                // Its lease came from a former incarnation of this daemon: at most one lease from its end, which was before our start.
+                instance.LeaseUntil = Instant.Max(instance.LeaseUntil, Instant.Max(now, _startedAt + LeaseTiming.Stretch(Lease)));
+            }
+        }
+
+        _arrivals.Add(instance);
     }
 
     public void Lost(DriverConnection connection, Instant now)
     {
+        if (!_connections.Remove(connection, out var instance))
+        {
+            return;
+        }
+
+        instance.ConnectionLost();
+        _arrivals.Remove(instance);
+        Note(Severity.Information, "driver-lost", $"The connection of driver {instance.Name} was lost. What it runs counts as running until it is proven stopped or its lease is over.");
     }
 
     public void Answered(DriverConnection connection, ServiceName service, long sequence, string? error, Instant now)
     {
+        if (!_connections.TryGetValue(connection, out var instance) || !instance.Calls.TryGetValue(service, out var calls)
+            || calls.Answered(sequence, error) is not { } call)
+        {
+            return; // an answer to a call of a former connection: what it did is unknown, the level is told again
+        }
+
+        if (error is not null)
+        {
+            var told = call.IsMaster ? "start" : "stop";
+            Note(Severity.Warning, "driver-error", $"Driver {instance.Name} answered the order to {told} '{service}' with an error: {error}", service);
+        }
+        else if (!call.IsMaster)
+        {
+            // Stop scripts are run again by the next process of the driver: its acknowledgement takes the blame off the one that died over its stop.
+            foreach (var other in _instances.Where(other => other.Name == instance.Name && !other.IsConnected && other.Calls.ContainsKey(service)))
+            {
+                other.Calls[service].StopFailed = false;
+            }
+        }
     }
 
-    public void Renewed(DriverConnection connection, long stamp, Instant now)
-    {
-    }
+    public void Renewed(DriverConnection connection, long stamp, Instant now) => _renewals.Add((connection, stamp));
 
     public void Stopped(DriverName name, string instance, ServiceName service, Token token, string reason, Instant now)
     {
+        var known = _instances.Find(one => one.Name == name && one.Id == instance);
+        if (known is null || !known.Calls.TryGetValue(service, out var calls) || !calls.Proven(token, known.IsConnected))
+        {
+            return;
+        }
+
+        Note(Severity.Information, "driver-stopped", $"What driver {name} ran for '{service}' is proven gone: {reason}", service);
+        if (!known.IsConnected)
+        {
+            FailRun(known, service, token, $"driver {name} is gone and what it ran has ended: {reason}", now);
+        }
     }
 
     public void Failed(DriverConnection connection, ServiceName service, Token token, string reason, Instant now)
     {
+        if (!_connections.TryGetValue(connection, out var instance))
+        {
+            return;
+        }
+
+        Note(Severity.Error, "driver-failed", $"Driver {instance.Name} reports that '{service}' failed: {reason}", service);
+        FailRun(instance, service, token, $"driver {instance.Name} gave up: {reason}", now);
     }
 
+    /// <summary>Goodbye: everything stops in good order, then is killed; nothing is promoted any more.</summary>
     public void Leave(string reason, Instant now)
     {
+        if (_leavingReason is null)
+        {
+            _leavingReason = reason;
+            Note(Severity.Information, "leaving", $"This machine leaves: {reason}");
+        }
     }
 
+    /// <summary>Called at the end of every step with the applied state and the hold. Decides promotions, demotions and deadlines.</summary>
     public void Reconcile(ClusterState state, SessionHold hold, Instant now, List<Output> outputs)
     {
+        _state = state;
+        outputs.AddRange(_notes);
+        _notes.Clear();
+        Welcome(outputs);
+        var moment = new Moment(_settings, state, hold, now, _instances, _active, () => ++_sequence, outputs) { LeavingReason = _leavingReason };
+        ChooseActive(moment);
+
+        // The clock passed the end of the hold before it was extended, as after a freeze: whoever renewed in time has stopped meanwhile.
+        var lapsed = _lastHold != SessionHold.None && now >= _lastHold.Until;
+        var empty = true;
+        foreach (var name in Names(state))
+        {
+            if (!_services.TryGetValue(name, out var service))
+            {
+                _services[name] = service = new LocalService(name);
+            }
+
+            service.Reconcile(moment, lapsed, FreshUntil(moment.KillTimeoutOf(name)), StoredLastIndex, () => ++_runs);
+            empty &= !service.MayRun(moment) && (StoredLastIndex == 0 || moment.IsOver(FreshUntil(moment.KillTimeoutOf(name))));
+        }
+
+        _lastHold = hold.IsHeld(now) ? hold : SessionHold.None;
+        Renew(moment, outputs);
+        Forget(moment);
+        IsEmpty = _leavingReason is not null && empty;
+        Wanted = moment.Wanted;
+        _report.Update(state, _instances, moment.IsActive, _leavingReason is not null);
+        WakeAt = hold.IsHeld(now) && _services.Values.Any(service => service.Run is not null) ? Instant.Min(moment.WakeAt, hold.Until) : moment.WakeAt;
     }
+
+    private TimeSpan Lease => _settings.Lease > _state.Lease ? _settings.Lease : _state.Lease;
+
+    // Rule 14: until then drivers of a former incarnation may run here unknown to us.
+    private Instant FreshUntil(TimeSpan killTimeout) => _startedAt + LeaseTiming.Stretch(Lease + killTimeout);
+
+    private SortedSet<ServiceName> Names(ClusterState state)
+    {
+        var names = new SortedSet<ServiceName>(state.Services.Keys);
+        names.UnionWith(_services.Keys);
+        foreach (var instance in _instances)
+        {
+            names.UnionWith(instance.Calls.Keys);
+            names.UnionWith(instance.FollowedIn(state));
+        }
+
+        return names;
+    }
+
+    private void FailRun(DriverInstance instance, ServiceName service, Token token, string reason, Instant now)
+    {
+        var required = _settings.Drivers.Any(listed => listed.Name == instance.Name && listed.Service == service)
+            || (_state.Services.TryGetValue(service, out var known) && known.Definition.Drivers.Contains(instance.Name));
+        if (_services.TryGetValue(service, out var local))
+        {
+            local.DriverFailed(instance, required, token, reason, now);
+        }
+    }
+
+    private void Welcome(List<Output> outputs)
+    {
+        foreach (var instance in _arrivals)
+        {
+            var connection = instance.Connection!.Value;
+            var services = instance.FollowedIn(_state);
+            var definitions = services.Select(DefinitionOf).ToList();
+            if (Refusal(instance, definitions) is { } refusal)
+            {
+                outputs.Add(new Output.DriverRefused(connection, refusal));
+                _connections.Remove(connection);
+                instance.ConnectionLost();
+                continue;
+            }
+
+            instance.Answerable = true;
+            var kill = definitions.Count == 0 ? new ServiceDefinition { Name = ServiceName.Default }.KillTimeout : definitions.Min(definition => definition.KillTimeout);
+            outputs.Add(new Output.DriverAccepted(connection, services, Lease, kill));
+            var what = services.IsEmpty ? "no service, because it names none and there is no 'default'" : string.Join(", ", services);
+            outputs.Add(new Output.Noted(Severity.Information, "driver-connected", $"Driver {instance.Name} has registered for {what}."));
+        }
+
+        _arrivals.Clear();
+    }
+
+    private static string? Refusal(DriverInstance instance, List<ServiceDefinition> definitions)
+    {
+        foreach (var definition in definitions)
+        {
+            if (instance.Registration.StopTimeout > definition.StopTimeout)
+            {
+                return Refusal(instance, definition, "stop", "stop_timeout", instance.Registration.StopTimeout.Value, definition.StopTimeout);
+            }
+
+            if (instance.Registration.KillTimeout > definition.KillTimeout)
+            {
+                return Refusal(instance, definition, "be killed", "kill_timeout", instance.Registration.KillTimeout.Value, definition.KillTimeout);
+            }
+        }
+
+        return null;
+    }
+
+    private static string Refusal(DriverInstance instance, ServiceDefinition definition, string what, string setting, TimeSpan needs, TimeSpan granted) =>
+        $"Driver {instance.Name} is refused: it needs {LocalService.Words(needs)} to {what}, but '{definition.Name}' grants {LocalService.Words(granted)}. " +
+        $"Raise {setting} of the service to at least {LocalService.Words(needs)} on all machines, or make the driver faster.";
+
+    private ServiceDefinition DefinitionOf(ServiceName service)
+    {
+        if (_state.Services.TryGetValue(service, out var known))
+        {
+            return known.Definition;
+        }
+
+        var proposed = _settings.Services.IsDefault ? null : _settings.Services.FirstOrDefault(definition => definition.Name == service);
+        return proposed ?? new ServiceDefinition { Name = service };
+    }
+
+    // One active instance per name: the next one in line takes over when what the first one ran is over.
+    private void ChooseActive(Moment moment)
+    {
+        foreach (var group in _instances.GroupBy(instance => instance.Name))
+        {
+            var first = _active.GetValueOrDefault(group.Key);
+            if (first is not null && moment.MayRunAnything(first))
+            {
+                continue;
+            }
+
+            // Whoever still runs something is the one; else the present one while it is connected; else the first in line.
+            var next = group.FirstOrDefault(moment.MayRunAnything)
+                ?? (first is { IsConnected: true } ? first : group.Where(instance => instance.IsConnected).OrderBy(instance => instance.Arrival).FirstOrDefault());
+            if (next is null)
+            {
+                _active.Remove(group.Key);
+            }
+            else
+            {
+                _active[group.Key] = next;
+            }
+        }
+
+        foreach (var instance in _instances)
+        {
+            if (instance.Answerable && !moment.IsActive(instance) && !instance.WaitNoted)
+            {
+                instance.WaitNoted = true;
+                moment.Note(Severity.Warning, "driver-waits", $"A second instance of driver {instance.Name} waits until the first is proven stopped or its lease is over.");
+            }
+        }
+    }
+
+    private void Renew(Moment moment, List<Output> outputs)
+    {
+        foreach (var (connection, stamp) in _renewals)
+        {
+            if (!_connections.TryGetValue(connection, out var instance))
+            {
+                continue;
+            }
+
+            var starves = instance.Calls.Any(pair => _services.TryGetValue(pair.Key, out var service) && service.Starves(pair.Value));
+            var left = TimeSpan.Zero;
+            if (instance.Answerable && moment.IsActive(instance) && moment.Hold.IsHeld(moment.Now) && !starves)
+            {
+                left = moment.Hold.Until - moment.Now;
+                instance.LeaseUntil = Instant.Max(instance.LeaseUntil, moment.Hold.Until);
+            }
+
+            outputs.Add(new Output.DriverLease(connection, stamp, left));
+        }
+
+        _renewals.Clear();
+    }
+
+    private void Forget(Moment moment)
+    {
+        foreach (var instance in _instances.Where(instance => !instance.IsConnected && !moment.MayRunAnything(instance)).ToList())
+        {
+            _instances.Remove(instance);
+            if (ReferenceEquals(_active.GetValueOrDefault(instance.Name), instance))
+            {
+                _active.Remove(instance.Name);
+            }
+        }
+    }
+
+    private DriverView ViewOf(DriverInstance instance)
+    {
+        var services = instance.FollowedIn(_state);
+        var required = _settings.Drivers.Any(listed => listed.Name == instance.Name)
+            || _state.Services.Values.Any(service => service.Definition.Drivers.Contains(instance.Name));
+        var error = instance.Calls.Values.Select(calls => calls.Error).FirstOrDefault(text => text is not null);
+        var active = ReferenceEquals(_active.GetValueOrDefault(instance.Name), instance);
+        return new DriverView(instance.Name, instance.Id, services, instance.IsConnected, active, required, instance.Registration.StopsForCertain, error);
+    }
+
+    private void Note(Severity severity, string kind, string sentence, ServiceName? service = null) => _notes.Add(new Output.Noted(severity, kind, sentence, service));
 }

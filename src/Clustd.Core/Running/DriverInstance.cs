@@ -1,0 +1,79 @@
+using System.Collections.Immutable;
+using Clustd.Core.Cluster;
+
+namespace Clustd.Core.Running;
+
+/// <summary>One process of one driver, connected or not yet over.</summary>
+internal sealed class DriverInstance(DriverRegistration registration, long arrival)
+{
+    public DriverName Name => Registration.Name;
+
+    public string Id => Registration.Instance;
+
+    public DriverRegistration Registration { get; set; } = registration;
+
+    /// <summary>Counts registrations of new instances: the first to come is the first in line.</summary>
+    public long Arrival { get; } = arrival;
+
+    public DriverConnection? Connection { get; set; }
+
+    public bool IsConnected => Connection is not null;
+
+    /// <summary>The latest instant, on this machine's clock, until which anybody gave it a lease.</summary>
+    public Instant LeaseUntil { get; set; } = new(long.MinValue / 2);
+
+    public SortedDictionary<ServiceName, DriverCalls> Calls { get; } = [];
+
+    /// <summary>Connected and accepted: it can be told.</summary>
+    public bool Answerable { get; set; }
+
+    public bool WaitNoted { get; set; }
+
+    public DriverCalls CallsOf(ServiceName service)
+    {
+        if (!Calls.TryGetValue(service, out var calls))
+        {
+            Calls[service] = calls = new DriverCalls();
+        }
+
+        return calls;
+    }
+
+    public bool Follows(ServiceName service, ClusterState state) => FollowedIn(state).Contains(service);
+
+    /// <summary>Services empty: `default`, or the only one there is.</summary>
+    public ImmutableArray<ServiceName> FollowedIn(ClusterState state)
+    {
+        if (!Registration.Services.IsDefaultOrEmpty)
+        {
+            return Registration.Services;
+        }
+
+        if (state.Services.Count == 0 || state.Services.ContainsKey(ServiceName.Default))
+        {
+            return [ServiceName.Default];
+        }
+
+        return state.Services.Count == 1 ? [state.Services.Keys.First()] : [];
+    }
+
+    /// <summary>
+    /// When time alone proves that what it started is gone: k·kill_timeout after its last lease (rules 13 and 15). Never, for a connected driver
+    /// that does not stop for certain, or for one whose stop has failed.
+    /// </summary>
+    public Instant OverAt(DriverCalls calls, TimeSpan killTimeoutDefault)
+    {
+        var byItself = Registration.StopsForCertain || (!IsConnected && !calls.StopFailed);
+        return byItself ? LeaseUntil + LeaseTiming.Stretch(calls.KillTimeout ?? killTimeoutDefault) : Instant.Never;
+    }
+
+    public void ConnectionLost()
+    {
+        Connection = null;
+        Answerable = false;
+        foreach (var calls in Calls.Values)
+        {
+            calls.ConnectionLost();
+        }
+    }
+}

@@ -1,0 +1,140 @@
+using Clustd.Core.Cluster;
+
+namespace Clustd.Core.Running;
+
+/// <summary>One reconciliation: what is known now, and what is to be done about it.</summary>
+internal sealed class Moment(
+    MachineSettings settings,
+    ClusterState state,
+    SessionHold hold,
+    Instant now,
+    IReadOnlyList<DriverInstance> instances,
+    IReadOnlyDictionary<DriverName, DriverInstance> active,
+    Func<long> nextSequence,
+    List<Output> outputs)
+{
+    public MachineSettings Settings => settings;
+
+    public ClusterState State => state;
+
+    public SessionHold Hold => hold;
+
+    public Instant Now => now;
+
+    public IReadOnlyList<DriverInstance> Instances => instances;
+
+    /// <summary>The earliest deadline met so far.</summary>
+    public Instant WakeAt { get; private set; } = Instant.Never;
+
+    public List<Command> Wanted { get; } = [];
+
+    /// <summary>Why the machine is leaving; null while it stays.</summary>
+    public string? LeavingReason { get; init; }
+
+    public bool IsActive(DriverInstance instance) => active.TryGetValue(instance.Name, out var first) && ReferenceEquals(first, instance);
+
+    /// <summary>True when `deadline` is over; else makes sure that somebody looks again then.</summary>
+    public bool IsOver(Instant deadline)
+    {
+        if (now >= deadline)
+        {
+            return true;
+        }
+
+        WakeAt = Instant.Min(WakeAt, deadline);
+        return false;
+    }
+
+    public ServiceDefinition DefinitionOf(ServiceName service) =>
+        state.Services.TryGetValue(service, out var known) ? known.Definition : new ServiceDefinition { Name = service };
+
+    /// <summary>Required: those in this machine's file, or named by the service. An experiment that is plugged in is neither.</summary>
+    public SortedSet<DriverName> RequiredFor(ServiceName service)
+    {
+        var names = new SortedSet<DriverName>(DefinitionOf(service).Drivers);
+        foreach (var listed in settings.Drivers)
+        {
+            if (listed.Service == service)
+            {
+                names.Add(listed.Name);
+            }
+        }
+
+        return names;
+    }
+
+    /// <summary>kill_timeout for what is known only from a driver's own word: the longer of what was agreed and what is defined.</summary>
+    public TimeSpan KillTimeoutOf(ServiceName service)
+    {
+        var defined = DefinitionOf(service).KillTimeout;
+        var granted = state.Services.TryGetValue(service, out var known) ? known.Assignment?.KillTimeout ?? known.Vacated?.KillTimeout : null;
+        return granted > defined ? granted.Value : defined;
+    }
+
+    /// <summary>What this instance started for the service may still be there.</summary>
+    public bool MayRun(DriverInstance instance, ServiceName service) =>
+        instance.Calls.TryGetValue(service, out var calls) && calls.Owes && !IsOver(instance.OverAt(calls, KillTimeoutOf(service)));
+
+    public bool MayRunAnything(DriverInstance instance)
+    {
+        foreach (var service in instance.Calls.Keys)
+        {
+            if (MayRun(instance, service))
+            {
+                return true;
+            }
+        }
+
+        return false;
+    }
+
+    public void Start(DriverInstance instance, ServiceName service, LocalRun run, string reason)
+    {
+        // Whoever is told to start is assumed to hold the lease that we hold, even if it has not asked for it yet (rule 15).
+        instance.LeaseUntil = Instant.Max(instance.LeaseUntil, hold.Until);
+        Tell(instance, service, isMaster: true, run.Token, reason, DefinitionOf(service).StartTimeout, kill: false, run.Number, run.KillTimeout);
+    }
+
+    public void Stop(DriverInstance instance, ServiceName service, Token token, string reason, TimeSpan limit, bool kill) =>
+        Tell(instance, service, isMaster: false, token, reason, limit, kill, 0, TimeSpan.Zero);
+
+    /// <summary>
+    /// Tells a connected driver `false` unless it has acknowledged that, or a call is under way (a start under way is cancelled), or this very call has
+    /// failed on this connection.
+    /// </summary>
+    public void DemandStop(DriverInstance instance, ServiceName service, Token token, string reason, TimeSpan limit, bool kill)
+    {
+        var calls = instance.CallsOf(service);
+        if (!instance.Answerable || (calls.Acknowledged == false && !calls.Owes))
+        {
+            return;
+        }
+
+        calls.KillDueAt = kill ? calls.KillDueAt ?? now + LeaseTiming.Stretch(limit) : calls.KillDueAt;
+        if (calls.UnderWay is { } call)
+        {
+            if (call.IsMaster && calls.Cancel())
+            {
+                outputs.Add(new Output.CancelTrigger(instance.Connection!.Value, service, call.Sequence));
+            }
+
+            return;
+        }
+
+        if (!calls.HasFailed(isMaster: false, token, kill))
+        {
+            Stop(instance, service, token, reason, limit, kill);
+        }
+    }
+
+    public void Note(Severity severity, string kind, string sentence, ServiceName? service = null) =>
+        outputs.Add(new Output.Noted(severity, kind, sentence, service));
+
+    private void Tell(
+        DriverInstance instance, ServiceName service, bool isMaster, Token token, string reason, TimeSpan limit, bool kill, long runNumber, TimeSpan killTimeout)
+    {
+        var call = new CallUnderWay(nextSequence(), isMaster, token, now, limit, kill);
+        instance.CallsOf(service).Told(call, runNumber, killTimeout);
+        outputs.Add(new Output.Trigger(instance.Connection!.Value, new TriggerCall(service, isMaster, token, reason, call.Sequence, limit, kill)));
+    }
+}
