@@ -15,7 +15,7 @@ public static partial class DriverClock
     private const int ClockBootTime = 7;
 
     // Time spent asleep since boot, ns. It only grows, and each measurement below can only be too small: the largest seen is the best.
-    private static long asleepNs;
+    private static long asleepNs = MeasureAsleepNs();
 
     /// <summary>Whether this clock runs on while the machine sleeps.</summary>
     public static bool CountsSleep { get; } = OperatingSystem.IsLinux() || OperatingSystem.IsWindows();
@@ -25,21 +25,26 @@ public static partial class DriverClock
 
     private static long NowLinuxNs()
     {
-        // BOOTTIME first: being preempted between the two makes the difference too small for once, never too large, and a clock that ran
-        // ahead for a moment would make a stamp look younger than it is.
-        var boot = ReadNs(ClockBootTime);
-        var asleep = boot - ReadNs(ClockMonotonic);
+        var asleep = AsleepNs();
         var known = Volatile.Read(ref asleepNs);
         while (asleep > known)
         {
             var before = Interlocked.CompareExchange(ref asleepNs, asleep, known);
-            if (before == known)
-                known = asleep;
-            else
-                known = before;
+            known = before == known ? asleep : before;
         }
         return ReadNs(ClockMonotonicRaw) + known;
     }
+
+    // BOOTTIME first: being preempted between the two makes the difference too small for once, never too large, and a clock that ran
+    // ahead for a moment would make a stamp look younger than it is.
+    private static long AsleepNs()
+    {
+        var boot = ReadNs(ClockBootTime);
+        return boot - ReadNs(ClockMonotonic);
+    }
+
+    // The best of several, so that the first reading of a new process is not behind those of its parent by a preemption.
+    private static long MeasureAsleepNs() => OperatingSystem.IsLinux() ? Enumerable.Range(0, 8).Max(_ => AsleepNs()) : 0;
 
     private static long ReadNs(int clock)
     {

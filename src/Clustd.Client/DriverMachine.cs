@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Text.Json.Serialization.Metadata;
 using Clustd.Client.Connection;
 using Clustd.Client.Protocol;
 
@@ -18,6 +19,7 @@ public abstract class DriverMachine : IAsyncDisposable
 
     private readonly object gate = new();
     private DriverConnection? connection;
+    private bool disposed;
 
     /// <summary>A driver for the daemon at <paramref name="host"/>: <c>ws://127.0.0.1:3001</c>, also with a path, or without <c>ws://</c>.</summary>
     /// <exception cref="ArgumentException">The address cannot be used, or the secret is empty.</exception>
@@ -62,6 +64,7 @@ public abstract class DriverMachine : IAsyncDisposable
         DriverConnection started;
         lock (gate)
         {
+            ObjectDisposedException.ThrowIf(disposed, this);
             if (connection is { First.IsFaulted: true })
                 connection = null; // Refused: the reason may have been removed since.
             started = connection ??= new DriverConnection(this);
@@ -128,7 +131,10 @@ public abstract class DriverMachine : IAsyncDisposable
         GC.SuppressFinalize(this);
         DriverConnection? open;
         lock (gate)
+        {
+            disposed = true;
             open = connection;
+        }
         if (open is not null)
             await open.ShutDownAsync(Client.StopTimeout ?? StopTimeoutDefault);
     }
@@ -211,7 +217,7 @@ public abstract class DriverMachine : IAsyncDisposable
         }
     }
 
-    private Task ReportAsync<T>(string method, Func<T?> parameters, System.Text.Json.Serialization.Metadata.JsonTypeInfo<T> type, CancellationToken cancellationToken)
+    private Task ReportAsync<T>(string method, Func<T?> parameters, JsonTypeInfo<T> type, CancellationToken cancellationToken)
         where T : class =>
         connection?.ReportAsync(method, parameters, type, cancellationToken)
         ?? throw new InvalidOperationException($"Cannot report '{method}': the driver was never connected. Call ConnectAsync first.");

@@ -103,17 +103,6 @@ internal sealed class DaemonLink : IDisposable
         Abort("the daemon does not read what is sent to it");
     }
 
-    /// <summary>Queues a message, waiting for room: what the reading thread answers at once. A flood of requests then slows down to what is read of the answers.</summary>
-    public void SendWaiting(RpcMessage message)
-    {
-        lock (gate)
-        {
-            while (outgoing.Count >= OutgoingMax / 2 && !closed && !closing)
-                Monitor.Wait(gate);
-        }
-        Send(message);
-    }
-
     /// <summary>Queues a request; <paramref name="answered"/> is called once, with null if the connection was lost first. It must not block.</summary>
     public void Request<T>(string method, T parameters, JsonTypeInfo<T> type, Action<RpcMessage?> answered)
     {
@@ -139,6 +128,8 @@ internal sealed class DaemonLink : IDisposable
         {
             while (Wait(rpc!.ReceiveAsync(CancellationToken.None)) is { } message)
             {
+                if (message.IsRequest)
+                    AwaitRoom();
                 if (!message.IsResponse)
                     receive(message);
                 else if (Take(message.NumericId()) is { } answered)
@@ -250,6 +241,16 @@ internal sealed class DaemonLink : IDisposable
         Dispose();
     }
 
+    // Before a request is taken: a flood of them then slows down to the pace at which the daemon reads the answers.
+    private void AwaitRoom()
+    {
+        lock (gate)
+        {
+            while (outgoing.Count >= OutgoingMax / 2 && !closed && !closing)
+                Monitor.Wait(gate);
+        }
+    }
+
     private RpcMessage? Next()
     {
         lock (gate)
@@ -259,7 +260,7 @@ internal sealed class DaemonLink : IDisposable
             if (closed || outgoing.Count == 0)
                 return null;
             if (outgoing.Count == OutgoingMax / 2)
-                Monitor.PulseAll(gate); // Room again, see SendWaiting.
+                Monitor.PulseAll(gate); // Room again, see AwaitRoom.
             return outgoing.Dequeue();
         }
     }

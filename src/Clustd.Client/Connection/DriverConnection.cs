@@ -26,6 +26,7 @@ internal sealed class DriverConnection : IServiceHost
     private volatile ServiceTriggers[] allServices = []; // Copy of the values, for readers without the lock.
     private TaskCompletionSource<DaemonLink> registered = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private DaemonLink? current;
+    private bool shuttingDown;
     private string? lastProblem;
     private (string Service, long KillAt)? deadlineReported;
 
@@ -80,6 +81,8 @@ internal sealed class DriverConnection : IServiceHost
     {
         const string reason = "the driver is shutting down";
         var stops = new List<Task>();
+        lock (gate)
+            shuttingDown = true; // No connection is taken up any more, so no service can appear behind our back.
         foreach (var service in allServices)
             service.CloseToStarts();
         foreach (var service in allServices)
@@ -109,11 +112,9 @@ internal sealed class DriverConnection : IServiceHost
         lock (gate)
             link = current;
         link?.Close();
-        first.TrySetException(new DriverRefusedException($"Cannot connect to the daemon at {address}: the driver was shut down. Make a new one."));
-        foreach (var service in allServices)
-            service.End();
+        first.TrySetException(new DriverRefusedException($"Cannot connect to the daemon at {address}: the driver was shut down. Make a new one to connect again."));
         if (Array.TrueForAll(allServices, service => service.Running is null))
-            EndThreads(); // Else they stay: somebody must see the lease end.
+            EndThreads(); // Else they stay: somebody must see the lease end, stop again, and see the deadline.
     }
 
     private void Work()
@@ -200,6 +201,8 @@ internal sealed class DriverConnection : IServiceHost
     {
         lock (gate)
         {
+            if (shuttingDown)
+                throw new IOException("The driver is shutting down.");
             foreach (var name in terms.Services)
             {
                 if (!services.ContainsKey(name))
@@ -215,8 +218,6 @@ internal sealed class DriverConnection : IServiceHost
         machine.Registered(terms.Machine);
         Log(DriverLogLevel.Info, $"Registered with {terms.Machine} at {address} as '{client.EffectiveName}' for {string.Join(", ", terms.Services)}.");
         first.TrySetResult();
-        if (stopping.IsSet)
-            link.Close(); // Shut down between our connecting and becoming known.
     }
 
     private void Detach()
@@ -239,24 +240,24 @@ internal sealed class DriverConnection : IServiceHost
             if (message.ReadParams(ProtocolJson.Default.CancelParams) is { } cancel)
                 Array.Find(allServices, service => service.Service == cancel.Service)?.Cancel(cancel.Sequence);
             if (message.IsRequest)
-                link.SendWaiting(RpcMessage.Success(message, EmptyResult.Instance, ProtocolJson.Default.EmptyResult));
+                link.Send(RpcMessage.Success(message, EmptyResult.Instance, ProtocolJson.Default.EmptyResult));
             return;
         }
         if (!message.IsRequest)
             return; // A notification that we do not know: a newer daemon may have more to say.
         if (message.Method != DriverMethods.Trigger)
         {
-            link.SendWaiting(RpcMessage.Failure(message, DriverErrorCodes.MethodNotFound, $"'{message.Method}' is unknown to this driver, which speaks {DriverProtocol.SubProtocol}."));
+            link.Send(RpcMessage.Failure(message, DriverErrorCodes.MethodNotFound, $"'{message.Method}' is unknown to this driver, which speaks {DriverProtocol.SubProtocol}."));
             return;
         }
         if (message.ReadParams(ProtocolJson.Default.TriggerParams) is not { Service: not null } trigger)
         {
-            link.SendWaiting(RpcMessage.Failure(message, DriverErrorCodes.InvalidParams, "A trigger needs service, isMaster, token and sequence."));
+            link.Send(RpcMessage.Failure(message, DriverErrorCodes.InvalidParams, "A trigger needs service, isMaster, token and sequence."));
             return;
         }
         if (Array.Find(allServices, service => service.Service == trigger.Service) is not { } triggers)
         {
-            link.SendWaiting(RpcMessage.Failure(message, DriverErrorCodes.InvalidParams, $"This driver was not registered for '{trigger.Service}'."));
+            link.Send(RpcMessage.Failure(message, DriverErrorCodes.InvalidParams, $"This driver was not registered for '{trigger.Service}'."));
             return;
         }
         triggers.Tell(trigger with { Reason = trigger.Reason ?? "" }, error => link.Send(error is null
@@ -312,6 +313,8 @@ internal sealed class DriverConnection : IServiceHost
 
     private void EndThreads()
     {
+        foreach (var service in allServices)
+            service.End();
         keeper.Stop();
         logNotices.End();
         leaseNotices.End();

@@ -12,6 +12,9 @@ public sealed class RpcSocket(WebSocket socket) : IDisposable
     private const int BufferBytesFirst = 4 * 1024;
     private const int CloseReasonBytesMax = 123; // RFC 6455: a close frame carries 125 bytes, two of them the code.
 
+    private const int DrainBytesMax = 4 * 1024 * 1024;
+    private static readonly TimeSpan DrainLimit = TimeSpan.FromSeconds(1);
+
     private readonly SemaphoreSlim sending = new(1, 1); // A WebSocket allows one send at a time.
     private byte[] buffer = new byte[BufferBytesFirst];
 
@@ -96,7 +99,25 @@ public sealed class RpcSocket(WebSocket socket) : IDisposable
     private async ValueTask<InvalidDataException> RefuseAsync(WebSocketCloseStatus status, string why, CancellationToken cancellationToken)
     {
         await CloseOutputAsync(status, why, cancellationToken);
+        await DrainAsync(cancellationToken);
         return new InvalidDataException($"The connection was closed ({(int)status}): the other side sent a {why}. Check that both sides speak {DriverProtocol.SubProtocol}.");
+    }
+
+    // Ending a connection with bytes unread makes the kernel reset it, and a reset overtakes the close frame: the peer would never learn why. So read
+    // on, within limits, until it closes as well.
+    private async ValueTask DrainAsync(CancellationToken cancellationToken)
+    {
+        using var limit = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+        limit.CancelAfter(DrainLimit);
+        try
+        {
+            for (var drained = 0; drained < DrainBytesMax && socket.State == WebSocketState.CloseSent;)
+                drained += Math.Max(1, (await socket.ReceiveAsync(buffer.AsMemory(), limit.Token)).Count);
+        }
+        catch (Exception e) when (e is WebSocketException or IOException or OperationCanceledException or ObjectDisposedException)
+        {
+            // It closed the hard way, or took too long: it has had its chance to read the reason.
+        }
     }
 
     // Reasons are ASCII, so a character is a byte.

@@ -263,6 +263,32 @@ public class DriverMachineTests
         driver.Story.ShouldBe("+5 -5");
     }
 
+    [Fact]
+    public async Task A_disposed_driver_neither_goes_on_connecting_nor_connects_again()
+    {
+        var driver = new RecordingDriver(new DriverClient { Secret = ScriptedDaemon.Secret }, "127.0.0.1:1");
+        var connecting = driver.ConnectAsync();
+        await driver.DisposeAsync().AsTask().WaitAsync(Patience);
+        (await Should.ThrowAsync<DriverRefusedException>(connecting.WaitAsync(Patience))).Message.ShouldContain("shut down");
+        await Should.ThrowAsync<ObjectDisposedException>(driver.ConnectAsync());
+    }
+
+    // Wrong program: triggers of two services wait for each other, so one that hangs keeps the other from stopping.
+    [Fact]
+    public async Task Services_do_not_wait_for_each_other()
+    {
+        await using var daemon = new ScriptedDaemon();
+        daemon.Terms = daemon.Terms with { Services = ["web", "mail"] };
+        var hang = new TaskCompletionSource();
+        await using var driver = new RecordingDriver(daemon) { Do = (trigger, _) => trigger.Service == "web" ? hang.Task : Task.CompletedTask };
+        var side = await ConnectAsync(daemon, driver);
+        var web = side.TriggerAsync(true, 5, "web");
+        (await side.TriggerAsync(true, 6, "mail")).Error.ShouldBeNull();
+        web.IsCompleted.ShouldBeFalse();
+        hang.SetResult();
+        (await web).Error.ShouldBeNull();
+    }
+
     private static async Task<DaemonSide> ConnectAsync(ScriptedDaemon daemon, RecordingDriver driver)
     {
         await driver.ConnectAsync().WaitAsync(Patience);

@@ -193,6 +193,23 @@ public class LeaseEndTests
         (await next).Register.States.Single().Token.ShouldBe(5);
     }
 
+    // Wrong program: a driver that was disposed while its stop failed takes its lease thread with it, and nobody ends what still runs.
+    [Fact]
+    public async Task Disposing_with_a_stop_that_fails_leaves_the_lease_and_the_deadline_in_force()
+    {
+        await using var daemon = new ScriptedDaemon();
+        var driver = Driver(daemon);
+        driver.Do = (trigger, _) => trigger.IsMaster ? Task.CompletedTask : throw new IOException("will not stop");
+        await MasterAsync(daemon, driver);
+        await driver.DisposeAsync().AsTask().WaitAsync(Patience);
+        driver.Story.ShouldBe("+5 -5");
+        daemon.Stopped.ShouldBeEmpty();
+        Interlocked.Exchange(ref now, driver.Lease.EndsAtUs!.Value);
+        await Eventually.HoldsAsync(() => driver.Story == "+5 -5 -5!", () => driver.Story);
+        Interlocked.Add(ref now, 450_000);
+        await Eventually.HoldsAsync(() => driver.Ended.Count == 1, () => driver.Story);
+    }
+
     private RecordingDriver Driver(ScriptedDaemon daemon, Func<DriverClient, DriverClient>? change = null)
     {
         var client = new DriverClient { Secret = ScriptedDaemon.Secret, Id = "recorder", StopTimeout = TimeSpan.FromSeconds(5) };

@@ -130,6 +130,7 @@ internal sealed class DaemonSide(ScriptedDaemon daemon, TcpClient client)
         {
             // The driver is gone, or the test has cut it off.
         }
+        client.Dispose();
         closed.TrySetResult((socket?.CloseStatus, socket?.CloseStatusDescription));
         foreach (var call in calls.Values)
             call.TrySetException(new IOException("the connection ended"));

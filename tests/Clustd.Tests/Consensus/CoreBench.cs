@@ -3,7 +3,7 @@ using Clustd.Core;
 using Clustd.Core.Raft;
 using Shouldly;
 
-namespace Clustd.Tests.Core;
+namespace Clustd.Tests.Consensus;
 
 /// <summary>
 /// A few machine cores on one bench: one clock that only moves when told, messages that arrive at once (or not at all when cut), disks that

@@ -2,7 +2,7 @@ using Clustd.Core;
 using Shouldly;
 using Xunit;
 
-namespace Clustd.Tests.Core;
+namespace Clustd.Tests.Consensus;
 
 public class WakeUpTests
 {

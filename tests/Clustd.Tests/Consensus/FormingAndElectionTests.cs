@@ -3,7 +3,7 @@ using Clustd.Core.Raft;
 using Shouldly;
 using Xunit;
 
-namespace Clustd.Tests.Core;
+namespace Clustd.Tests.Consensus;
 
 public class FormingAndElectionTests
 {

@@ -1,0 +1,13 @@
+using Clustd.Client;
+
+namespace Clustd.Drivers;
+
+/// <summary>What ships. To add a driver: a file with its options record and its <see cref="DriverMachine"/>, and a line here.</summary>
+public static class BuiltInDrivers
+{
+    public static DriverMachine Create(DriverOptions options, DriverHost host) => options switch
+    {
+        ShellDriverOptions shell => new ShellDriver(shell, host),
+        _ => throw new ArgumentException($"There is no driver for {options.GetType().Name}: it is not in the list of built-in drivers. Add it there."),
+    };
+}

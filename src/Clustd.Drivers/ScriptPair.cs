@@ -1,0 +1,81 @@
+using Clustd.Client;
+using Clustd.Drivers.Processes;
+
+namespace Clustd.Drivers;
+
+/// <summary>
+/// <c>start:</c> and <c>stop:</c> scripts, as in 2018: the exit code decides. What a start script leaves in the background lives on; a script
+/// that does not end in time is killed with all its descendants. That a stop script stopped anything is its own word: best effort.
+/// </summary>
+internal sealed class ScriptPair(
+    string name, string? start, string? stop, GuardCommand guard, Func<Trigger, string, GuardSpec> describe, Action<string> output, Action<DriverLogLevel, string> log)
+{
+    // How long before its limit a script is sent TERM, so that it can clean up before the KILL.
+    private static readonly TimeSpan CourtesyMax = TimeSpan.FromSeconds(1);
+
+    private bool _isClean; // whether this process has seen to it that nothing of an earlier one still runs
+    private long? _startedToken;
+
+    public async Task StartAsync(Trigger trigger, CancellationToken cancellationToken)
+    {
+        if (_startedToken == trigger.Token) return; // told twice: a reconnect
+        if (!_isClean) await CleanAsync(trigger, cancellationToken).ConfigureAwait(false);
+        if (start is not null) await RunAsync("Start", start, trigger, cancellationToken).ConfigureAwait(false);
+        _startedToken = trigger.Token;
+    }
+
+    public async Task StopAsync(Trigger trigger, CancellationToken cancellationToken)
+    {
+        _startedToken = null;
+        if (stop is not null) await RunAsync("Stop", stop, trigger, cancellationToken).ConfigureAwait(false);
+        _isClean = true;
+    }
+
+    // A driver process that has just started and is told "start" may follow one that died in the middle of it.
+    private async Task CleanAsync(Trigger trigger, CancellationToken cancellationToken)
+    {
+        _isClean = true;
+        if (stop is null) return;
+        try
+        {
+            await RunAsync("Stop", stop, trigger with { IsMaster = false, Reason = "clean slate before the first start" }, cancellationToken).ConfigureAwait(false);
+        }
+        catch (AppFailedException e)
+        {
+            // Many stop scripts fail when nothing is running; if something is, the start script will say so.
+            log(DriverLogLevel.Warning, $"{e.Message} Going on: most likely nothing was running.");
+        }
+    }
+
+    private async Task RunAsync(string which, string script, Trigger trigger, CancellationToken cancellationToken)
+    {
+        cancellationToken.ThrowIfCancellationRequested();
+        long limit = DriverClock.NowUs + (long)trigger.Limit.TotalMicroseconds;
+        var process = GuardedProcess.Start(guard, describe(trigger, script), output);
+        await using var _ = cancellationToken.Register(process.Kill).ConfigureAwait(false);
+        var courtesy = trigger.Limit / 4 < CourtesyMax ? trigger.Limit / 4 : CourtesyMax;
+        bool timedOut = await Task.WhenAny(process.Exited, process.Gone, Task.Delay(trigger.Limit - courtesy)).ConfigureAwait(false) is var first
+            && first != process.Exited && first != process.Gone;
+        if (timedOut) process.Stop(limit, $"no end within {trigger.Limit.TotalSeconds:0.###} s");
+        await Task.WhenAny(process.Exited, process.Gone).ConfigureAwait(false);
+        if (timedOut || cancellationToken.IsCancellationRequested)
+        {
+            GuardedEnd end = await process.Gone.ConfigureAwait(false);
+            cancellationToken.ThrowIfCancellationRequested();
+            string fate = end.IsProven ? "it was killed with all that it started" : $"it was killed, but still running is {end.Left}";
+            throw new AppFailedException(
+                $"{which} script of '{name}' did not end within {trigger.Limit.TotalSeconds:0.###} s: {fate}. Make it faster, or raise the timeout of the service.");
+        }
+        if (!process.Exited.IsCompletedSuccessfully)
+        {
+            string reason = process.Started.Exception?.InnerException?.Message ?? (await process.Gone.ConfigureAwait(false)).Reason;
+            throw new AppFailedException($"{which} script of '{name}' could not be run: {reason}");
+        }
+        ChildExit exit = await process.Exited.ConfigureAwait(false);
+        if (!exit.Succeeded)
+        {
+            string lines = process.LastLines is { Count: > 0 } last ? $" Its last lines: {string.Join(" / ", last)}" : "";
+            throw new AppFailedException($"{which} script of '{name}' failed: {exit.Sentence}.{lines}");
+        }
+    }
+}

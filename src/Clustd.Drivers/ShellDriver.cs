@@ -1,0 +1,66 @@
+using Clustd.Client;
+using Clustd.Drivers.Processes;
+
+namespace Clustd.Drivers;
+
+/// <summary>Runs an app (<c>run:</c>) or two scripts (<c>start:</c>, <c>stop:</c>) when this machine becomes the master, and when it no longer is.</summary>
+public sealed class ShellDriver : DriverMachine
+{
+    public const string Kind = "shell";
+
+    private readonly ShellDriverOptions _options;
+    private readonly DriverHost _host;
+    private readonly OutputLog _output;
+    private readonly SupervisedApp? _app;
+    private readonly ScriptPair? _scripts;
+
+    public ShellDriver(ShellDriverOptions options, DriverHost host)
+        : base(host.ClientOf(options, Kind, options.Run is null ? StopGuarantee.BestEffort : StopGuarantee.Certain), host.Address)
+    {
+        if (options.Validate() is [var error, ..]) throw new ArgumentException(error, nameof(options));
+        (_options, _host) = (options, host);
+        string name = options.Service ?? options.Name ?? "default";
+        _output = new OutputLog(name, host.Log);
+        if (options.Run is { } run)
+        {
+            _app = new SupervisedApp(name, host.Guard, (trigger, lease) => Describe(trigger, run, lease), _output.Add, Log,
+                (reason, cancellationToken) => ReportFailedAsync(_runningService ?? name, reason, cancellationToken));
+        }
+        else
+        {
+            _scripts = new ScriptPair(name, options.Start, options.Stop, host.Guard,
+                (trigger, script) => Describe(trigger, script, Lease) with { IsScript = true, Report = null }, _output.Add, Log);
+        }
+    }
+
+    private string? _runningService; // the name under which the daemon knows the default service
+
+    protected override Task TriggerAsync(Trigger trigger, CancellationToken cancellationToken)
+    {
+        _runningService = trigger.Service;
+        if (_app is not null)
+        {
+            _app.LeaseChanged(Lease);
+            return trigger.IsMaster ? _app.StartAsync(trigger, cancellationToken) : _app.StopAsync(trigger, cancellationToken);
+        }
+        return trigger.IsMaster ? _scripts!.StartAsync(trigger, cancellationToken) : _scripts!.StopAsync(trigger, cancellationToken);
+    }
+
+    protected override void LeaseChanged(LeaseEnd lease) => _app?.LeaseChanged(lease);
+
+    protected override void Log(DriverLogLevel level, string text) => _host.Log(level, text);
+
+    private GuardSpec Describe(Trigger trigger, string commandLine, LeaseEnd lease) => new()
+    {
+        Command = [_options.Shell, "-c", commandLine],
+        Environment = AppEnvironment.For(trigger, Machine, _options.Environment),
+        WorkingDirectory = _options.WorkingDirectory,
+        User = _options.User,
+        KillTimeoutMicros = lease.KillTimeoutUs,
+        LeaseEnd = lease.EndsAtUs ?? 0,
+        Report = new GuardReport
+        {
+            Host = _host.Address, Secret = _host.Secret, Driver = Client.Name!, Instance = Instance, Service = trigger.Service, Token = trigger.Token,
+        },
+    };
+}
