@@ -221,9 +221,19 @@ internal sealed class Checks(World world)
             throw new ViolationException(Invariant.CommittedIsDurable, $"{machine.Id} applies {index} (term {entry.Term}), which is durable on {holders} machines only");
         }
 
-        if (entry.Command is Command.Release release)
+        switch (entry.Command)
         {
-            Released(release);
+            case Command.Release release:
+                Released(release);
+                if (release.Failed)
+                {
+                    world.Lost($"{release.Service} is released: {release.Reason}");
+                }
+
+                break;
+            case Command.EndSession end:
+                world.Lost($"session {end.Session} ends: {end.Reason}");
+                break;
         }
     }
 

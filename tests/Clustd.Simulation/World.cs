@@ -73,6 +73,9 @@ internal sealed class World
     /// <summary>Something about who is healthy and connected has changed: bounds count anew from here.</summary>
     public void Changed() => _health.Changed();
 
+    /// <summary>A session ended or a service failed.</summary>
+    public void Lost(string what) => _health.Lost(what);
+
     public void Note(string who, object what) => _transcript.Note(Events.Now, who, what);
 
     public SimulatedMachine MachineOf(MachineId id)
