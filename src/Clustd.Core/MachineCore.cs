@@ -245,7 +245,7 @@ public sealed class MachineCore
             _requests.Applied(entry);
             foreach (var happened in EventsOf(entry.Index))
             {
-                _outputs.Add(new Output.Noted(Severity.Information, happened.Kind, happened.Sentence, happened.Service));
+                _outputs.Add(new Output.Noted(Severity.Information, happened.Kind, happened.Sentence, happened.Service, happened.Index));
             }
 
             if (_raft.IsLeader && entry.Index == _replica.NoOpIndex)

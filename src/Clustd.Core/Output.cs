@@ -51,8 +51,10 @@ public abstract record Output
 
     public sealed record RequestAnswered(string Id, RequestOutcome Outcome) : Output;
 
-    /// <summary>For the log and the event history of this machine. Kind is a stable word like "session-held".</summary>
-    public sealed record Noted(Severity Severity, string Kind, string Sentence, ServiceName? Service = null) : Output;
+    /// <summary>
+    /// For the log and the event history of this machine. Kind is a stable word like "session-held". Index: the log entry that it tells of, if any.
+    /// </summary>
+    public sealed record Noted(Severity Severity, string Kind, string Sentence, ServiceName? Service = null, long? Index = null) : Output;
 
     /// <summary>The goodbye is complete: nothing runs here, the session has ended. The daemon may exit.</summary>
     public sealed record Departed : Output;

@@ -8,6 +8,10 @@ public sealed class ShellDriver : DriverMachine
 {
     public const string Kind = "shell";
 
+    private static readonly TimeSpan StartTimeoutDefault = TimeSpan.FromSeconds(30), StopTimeoutDefault = TimeSpan.FromSeconds(10); // as a service's
+
+    private static readonly TimeSpan FlushLimit = TimeSpan.FromSeconds(1);
+
     private readonly ShellDriverOptions _options;
     private readonly DriverHost _host;
     private readonly OutputLog _output;
@@ -38,12 +42,22 @@ public sealed class ShellDriver : DriverMachine
     protected override Task TriggerAsync(Trigger trigger, CancellationToken cancellationToken)
     {
         _runningService = trigger.Service;
+        // The SDK's own stops (this process shuts down) come without a limit: nobody is waiting for the clock.
+        if (trigger.Limit <= TimeSpan.Zero && !trigger.Kill)
+            trigger = trigger with { Limit = trigger.IsMaster ? StartTimeoutDefault : _options.StopTimeout ?? StopTimeoutDefault };
         if (_app is not null)
         {
             _app.LeaseChanged(Lease);
             return trigger.IsMaster ? _app.StartAsync(trigger, cancellationToken) : _app.StopAsync(trigger, cancellationToken);
         }
         return trigger.IsMaster ? _scripts!.StartAsync(trigger, cancellationToken) : _scripts!.StopAsync(trigger, cancellationToken);
+    }
+
+    /// <summary>For the end of the process: what the app said last is still on its way to the log. Bounded, because a log may hang.</summary>
+    internal async Task FlushOutputAsync()
+    {
+        Task flushed = _output.DisposeAsync().AsTask();
+        await Task.WhenAny(flushed, Task.Delay(FlushLimit)).ConfigureAwait(false);
     }
 
     protected override void LeaseChanged(LeaseEnd lease) => _app?.LeaseChanged(lease);

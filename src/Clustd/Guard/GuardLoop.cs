@@ -131,9 +131,8 @@ internal sealed class GuardLoop(GuardSpec spec, byte[] behindSpec, IReadOnlyList
         if (count < 0) return; // not yet
         LinuxCalls.close(_complaint);
         _complaint = -1;
-        // Killed before it became the app: it neither started nor complained, and "exited" will say by which signal.
-        if (_complaintText.Length > 0) Say($"failed {OneLine(_complaintText)}");
-        else if (ProcessTree.IsAlive(_app)) Say($"started {_app}");
+        // Silence is also what one killed before exec leaves behind: then "exited signal N" follows.
+        Say(_complaintText.Length > 0 ? $"failed {OneLine(_complaintText)}" : $"started {_app}");
     }
 
     private void Act(long now)

@@ -1,6 +1,8 @@
 using System.Diagnostics;
 using System.Text.Json;
+using Clustd.Client.Protocol;
 using Clustd.Drivers.Processes;
+using Clustd.Tests.Client;
 using Shouldly;
 using Xunit;
 using static Clustd.Tests.Drivers.Scratch;
@@ -101,6 +103,24 @@ public sealed class GuardByHandTests : IDisposable
         ReadUntil("ending killed");
         ReadUntil("exited signal 15");
         ReadUntil("stopped");
+    }
+
+    [Fact]
+    public async Task When_the_driver_dies_the_guard_tells_the_daemon_once_nothing_is_left()
+    {
+        await using var daemon = new ScriptedDaemon();
+        Start(Spec($"echo $$ > {_scratch.File("a")}; exec sleep 100") with
+        {
+            Report = new GuardReport { Host = daemon.Url, Secret = ScriptedDaemon.Secret, Driver = "shell-web", Instance = "i1", Service = "web", Token = 7 },
+        });
+        int pid = await _scratch.PidIn("a");
+        _guard!.StandardInput.Close();
+        await Eventually(() => !daemon.Stopped.IsEmpty, "the report");
+        IsAlive(pid).ShouldBeFalse();
+        daemon.Stopped.Single().ShouldBe(new StoppedParams
+        {
+            Name = "shell-web", Instance = "i1", Service = "web", Token = 7, Reason = "the driver process died; its guard stopped the app and saw nothing left of it",
+        });
     }
 
     private void Start(GuardSpec spec)

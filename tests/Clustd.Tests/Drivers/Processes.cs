@@ -25,7 +25,9 @@ public sealed class Scratch : IDisposable
 
     public string Directory { get; }
 
-    public static GuardCommand GuardProgram { get; } = new(Path.Combine(AppContext.BaseDirectory, "clustd"), ["guard"]);
+    /// <summary>The one built beside the tests; CLUSTD_TEST_PROGRAM names another, to run the same tests against a NativeAOT build.</summary>
+    public static GuardCommand GuardProgram { get; } =
+        new(Environment.GetEnvironmentVariable("CLUSTD_TEST_PROGRAM") ?? Path.Combine(AppContext.BaseDirectory, "clustd"), ["guard"]);
 
     public string File(string name) => Path.Combine(Directory, name);
 

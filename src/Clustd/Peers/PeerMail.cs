@@ -1,0 +1,34 @@
+using System.Text.Json;
+using Clustd.Core.Raft;
+using Clustd.Core.Wire;
+
+namespace Clustd.Peers;
+
+/// <summary>Messages of the core as bytes: UTF-8 JSON, one message each.</summary>
+public static class PeerMail
+{
+    public static byte[] Write(PeerMessage message) => JsonSerializer.SerializeToUtf8Bytes(message, CoreJson.Default.PeerMessage);
+
+    /// <summary>False for what is no message: a peer of another version, or one that lost its mind. Nothing of it reaches the core.</summary>
+    public static bool TryRead(ReadOnlySpan<byte> bytes, out PeerMessage message, out string problem)
+    {
+        try
+        {
+            if (JsonSerializer.Deserialize(bytes, CoreJson.Default.PeerMessage) is { Body: not null } read)
+            {
+                message = read;
+                problem = "";
+                return true;
+            }
+
+            problem = "it is empty";
+        }
+        catch (Exception exception) when (exception is JsonException or NotSupportedException or InvalidOperationException or FormatException or OverflowException)
+        {
+            problem = exception.Message;
+        }
+
+        message = null!;
+        return false;
+    }
+}
