@@ -29,6 +29,7 @@ public sealed class LocalServices
     private SessionHold _lastHold = SessionHold.None;
     private ClusterState _state = ClusterState.Empty;
     private string? _leavingReason;
+    private bool _hasHeld;
 
     public LocalServices(MachineSettings settings, Instant startedAt)
     {
@@ -64,6 +65,7 @@ public sealed class LocalServices
     {
         Lost(connection, now);
         var instance = _instances.Find(known => known.Name == registration.Name && known.Id == registration.Instance);
+        var isNew = instance is null;
         if (instance is null)
         {
             _instances.Add(instance = new DriverInstance(registration, ++_arrivalCount));
@@ -83,6 +85,17 @@ public sealed class LocalServices
             if (state.IsMaster && calls.RunNumber == 0)
             {
                 // Its lease came from a former incarnation of this daemon: at most one lease from its end, which was before our start.
+                instance.LeaseUntil = Instant.Max(instance.LeaseUntil, Instant.Max(now, _startedAt + LeaseTiming.Stretch(Lease)));
+            }
+        }
+
+        foreach (var service in instance.FollowedIn(_state))
+        {
+            // Only where time bounds the wait: a best-effort driver is told `false` too, but cannot hold up a service by what it may have done before.
+            if (isNew && registration.StopsForCertain && StoredLastIndex != 0 && now < FreshUntil(DefinitionOf(service).KillTimeout)
+                && registration.States.All(state => state.Service != service))
+            {
+                instance.CallsOf(service).MayHaveStarted();
                 instance.LeaseUntil = Instant.Max(instance.LeaseUntil, Instant.Max(now, _startedAt + LeaseTiming.Stretch(Lease)));
             }
         }
@@ -188,6 +201,7 @@ public sealed class LocalServices
         }
 
         _lastHold = hold.IsHeld(now) ? hold : SessionHold.None;
+        _hasHeld |= hold.IsHeld(now);
         Renew(moment, outputs);
         Forget(moment);
         IsEmpty = _leavingReason is not null && empty;
@@ -326,7 +340,7 @@ public sealed class LocalServices
             }
 
             var starves = instance.Calls.Any(pair => _services.TryGetValue(pair.Key, out var service) && service.Starves(pair.Value));
-            var left = TimeSpan.Zero;
+            TimeSpan? left = _hasHeld || starves || _leavingReason is not null || moment.IsOver(_startedAt + LeaseTiming.Stretch(Lease)) ? TimeSpan.Zero : null;
             if (instance.Answerable && moment.IsActive(instance) && moment.Hold.IsHeld(moment.Now) && !starves)
             {
                 left = moment.Hold.Until - moment.Now;
