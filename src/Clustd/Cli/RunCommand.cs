@@ -1,0 +1,87 @@
+using System.CommandLine;
+using System.Runtime.InteropServices;
+using Clustd.Config;
+using Clustd.Core;
+using Clustd.Drivers.Processes;
+using Clustd.Http;
+using Clustd.Store;
+
+namespace Clustd.Cli;
+
+/// <summary>`clustd run`: the daemon of this machine in the foreground, and the driver process beside it.</summary>
+internal static class RunCommand
+{
+    public static Command Make(Terminal terminal)
+    {
+        var noDrivers = new Option<bool>("--no-drivers") { Description = "Leave the drivers to a `clustd drivers` of its own" };
+        var command = new Command("run", "Run this machine's daemon, and the drivers that its file lists") { noDrivers };
+        command.SetAction(async (parsed, cancellationToken) =>
+        {
+            var result = ConfigLoader.Load(parsed.GetValue(CommonOptions.Config), ConfigSurroundings.OfThisProcess());
+            var config = CommonOptions.LoadConfig(result);
+            var said = new SaidLine(terminal);
+            foreach (var warning in result.Warnings) said.Say(Severity.Warning, warning.ToString());
+            return await RunAsync(config, config.Drivers.Count > 0 && !parsed.GetValue(noDrivers), said.Say, cancellationToken);
+        });
+        return command;
+    }
+
+    private static async Task<int> RunAsync(ClustdConfig config, bool withDrivers, Action<Severity, string> say, CancellationToken cancellationToken)
+    {
+        say(Severity.Information, $"clustd {ProductVersion.Text}: machine {config.Cluster.Id} at {config.Server.RemoteAddress}, data in {config.Server.DataDirectory}.");
+        foreach (var sentence in FailoverBound.Sentences(config)) say(Severity.Information, sentence);
+
+        var drivers = withDrivers ? new DriverChild(config, say) : null;
+        using var signals = new GoodbyeSignals(say, () => drivers?.Kill());
+        try
+        {
+            await using var daemon = await Daemon.StartAsync(config, new DaemonOptions { Say = say }, cancellationToken);
+            using var leaving = new CancellationTokenSource();
+            var keeping = drivers?.KeepAsync(leaving.Token) ?? Task.CompletedTask;
+
+            var isAsked = await Task.WhenAny(signals.First, daemon.Completion) == signals.First;
+            if (isAsked)
+            {
+                say(Severity.Information, $"Goodbye ({await signals.First}): what runs here stops, and others take over. Once more ends at once.");
+                daemon.RequestGoodbye(await signals.First);
+            }
+
+            var exitCode = await daemon.Completion;
+            await leaving.CancelAsync();
+            await keeping;
+            // Whoever failed is started again soon, and takes up the drivers that are still there.
+            if (drivers is not null && isAsked) await drivers.EndAsync();
+            return exitCode;
+        }
+        catch (Exception e) when (e is StoreException or PortUnavailableException or IOException or UnauthorizedAccessException)
+        {
+            throw new CommandException(ExitCodes.Refused, e.Message, e);
+        }
+    }
+
+    /// <summary>The first SIGTERM, SIGINT or SIGHUP (a closed terminal) says goodbye; the second one ends the process at once.</summary>
+    private sealed class GoodbyeSignals : IDisposable
+    {
+        private readonly TaskCompletionSource<string> _first = new(TaskCreationOptions.RunContinuationsAsynchronously);
+        private readonly List<PosixSignalRegistration> _registrations = [];
+
+        public GoodbyeSignals(Action<Severity, string> say, Action kill)
+        {
+            foreach (var signal in (PosixSignal[])[PosixSignal.SIGTERM, PosixSignal.SIGINT, PosixSignal.SIGHUP])
+            {
+                _registrations.Add(PosixSignalRegistration.Create(signal, context =>
+                {
+                    context.Cancel = true;
+                    if (_first.TrySetResult(signal.ToString())) return;
+                    say(Severity.Warning, "Ends at once. The others take over when this machine's lease is over.");
+                    kill();
+                    LinuxCalls._exit(ExitCodes.Refused); // Not Environment.Exit: that waits for what may be hanging.
+                }));
+            }
+        }
+
+        public Task<string> First => _first.Task;
+
+        public void Dispose() => _registrations.ForEach(registration => registration.Dispose());
+    }
+}

@@ -1,0 +1,46 @@
+using System.CommandLine;
+using Clustd.Http;
+
+namespace Clustd.Cli;
+
+/// <summary>`clustd status`: what the local daemon knows, and how old that is. Exit code 3 when nobody can decide.</summary>
+internal static class StatusCommand
+{
+    public static Command Make(Terminal terminal)
+    {
+        var output = CommonOptions.Output();
+        var command = new Command("status", "Show machines, services and who is the master") { output };
+        command.SetAction(async (parsed, cancellationToken) =>
+        {
+            using var api = DaemonApi.Of(CommonOptions.LoadConfig(parsed));
+            var (view, json) = await api.StatusAsync(cancellationToken);
+            return Show(view, parsed.GetValue(output) is null ? null : json, terminal, DateTimeOffset.UtcNow);
+        });
+        return command;
+    }
+
+    /// <param name="json">What the daemon said, to be passed on as it is; null: show it to a person.</param>
+    internal static int Show(StatusView view, string? json, Terminal terminal, DateTimeOffset now)
+    {
+        if (json is not null) terminal.Out.WriteLine(json);
+        else StatusScreen.Write(view, terminal, now);
+
+        if (WhyNoQuorum(view) is not { } why) return ExitCodes.Done;
+        terminal.Complain(why);
+        return ExitCodes.NoQuorum;
+    }
+
+    /// <summary>Null: there is a majority with a leader, so far as this machine knows.</summary>
+    internal static string? WhyNoQuorum(StatusView view)
+    {
+        var warning = view.Warnings.FirstOrDefault(each => each.Code is "not-formed" or "not-known")?.Sentence;
+        if (view.Cluster is null) return $"No quorum: the cluster has not formed. {warning ?? view.WaitsFor ?? "Start clustd on all machines of the list."}";
+        if (!view.IsKnown || view.Leader is null or StatusView.Unknown || view.Quorum.Have < view.Quorum.Need)
+        {
+            var counted = view.Quorum.Have is { } have ? $"{have} of {view.Quorum.Voters} voters are here and {view.Quorum.Need} are needed" : "no leader is heard";
+            return $"No quorum: {counted}. {warning ?? "Look at the other machines, and at the network between them."}";
+        }
+
+        return null;
+    }
+}
