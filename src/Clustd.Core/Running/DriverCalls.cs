@@ -181,6 +181,21 @@ internal sealed class DriverCalls
         }
     }
 
+    /// <summary>
+    /// It says nothing of this service, and a former incarnation of this daemon may have told it to start: half-done starts are nothing that a driver
+    /// could claim. It is told `false` before anything else.
+    /// </summary>
+    public void MayHaveStarted()
+    {
+        if (!Owes)
+        {
+            Owes = true;
+            RunToken = Token.None;
+            RunNumber = 0;
+            Starts = 0;
+        }
+    }
+
     /// <summary>What it said it runs is what is to run here.</summary>
     public void AdoptedBy(LocalRun run)
     {
