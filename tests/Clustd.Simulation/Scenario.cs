@@ -71,11 +71,11 @@ internal sealed record Scenario
     public long LeasePart => (long)(LeaseTiming.Stretch(LeaseTiming.Stretch(Lease + LongestKill)).TotalMicroseconds * 1.0102);
 
     /// <summary>
-    /// What P4 adds openly: elections with splits (four timeouts of lease/4 plus pre-vote), reconnecting (the simulator dials every lease/10 at
+    /// What P4 adds openly: elections with splits (three timeouts of lease/4), reconnecting (the simulator dials every lease/10 at
     /// most), a driver coming back, four commits on a slow disk, starting two drivers in order, stalls on the way.
     /// </summary>
     public long Slack =>
-        (LeaseMicroseconds * 3 / 2) + (4 * (StallMax + (2 * NetworkDelayMax) + (2 * DiskDelayMax * 7))) + (2 * StartMax) + 500_000;
+        (LeaseMicroseconds * 3 / 4) + (4 * (StallMax + (2 * NetworkDelayMax) + (2 * DiskDelayMax * 7))) + (2 * StartMax) + 300_000;
 
     /// <summary>P4: by then a healthy majority has a master, and by then a minority has stopped.</summary>
     public long Bound => LeasePart + Slack;
