@@ -98,6 +98,13 @@ internal sealed class Faults
         AskUntil(new Request.Pause(false), () => !_world.Checks.Newest.Paused);
         foreach (var machine in _world.Machines)
         {
+            // Nothing but an operator ends a call that hangs for ever.
+            foreach (var driver in machine.Drivers.Where(driver => driver.IsHanging))
+            {
+                driver.Kill();
+                Later(_world.Scenario.LeaseMicroseconds / 10, driver.Start);
+            }
+
             AskUntil(new Request.Drain(machine.Id, false), () => !_world.Checks.Newest.Drained.Contains(machine.Id));
         }
     }
