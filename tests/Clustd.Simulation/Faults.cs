@@ -25,6 +25,7 @@ internal sealed class Faults
         ("isolate leader with master", faults => faults.IsolatePair()),
         ("split", faults => faults.Split()),
         ("one way", faults => faults.OneWay()),
+        ("mute master", faults => faults.Mute(faults.Master())),
         ("partial mesh", faults => faults.PartialMesh()),
         ("stale voter", faults => faults.StaleVoter()),
         ("flap", faults => faults.Flap()),
@@ -97,6 +98,13 @@ internal sealed class Faults
         AskUntil(new Request.Pause(false), () => !_world.Checks.Newest.Paused);
         foreach (var machine in _world.Machines)
         {
+            // Nothing but an operator ends a call that hangs for ever.
+            foreach (var driver in machine.Drivers.Where(driver => driver.IsHanging))
+            {
+                driver.Kill();
+                Later(_world.Scenario.LeaseMicroseconds / 10, driver.Start);
+            }
+
             AskUntil(new Request.Drain(machine.Id, false), () => !_world.Checks.Newest.Drained.Contains(machine.Id));
         }
     }
@@ -192,6 +200,16 @@ internal sealed class Faults
         var outward = _chance.Happens(0.5);
         Note($"nothing gets {(outward ? "from" : "to")} {machine.Id} {(outward ? "to" : "from")} [{string.Join(", ", others.Select(other => other.Id))}]");
         Cut(CutLength(), false, [.. others.Select(other => outward ? (machine, other) : (other, machine))]);
+    }
+
+    /// <summary>
+    /// Where the lease inequality is tight: what the machine says is lost, what it is told arrives, so the last stamp that the leader received is also
+    /// the last one that it confirmed, and nothing but k is left between the holder's end and the leader's.
+    /// </summary>
+    private void Mute(SimulatedMachine machine)
+    {
+        Note($"nothing gets from {machine.Id} to anybody");
+        Cut(_chance.Between(Lease, Lease * 4), false, [.. Others(machine).Select(other => (machine, other))]);
     }
 
     private void PartialMesh()

@@ -233,9 +233,9 @@ internal sealed class SimulatedMachine
         }
         else if (Core!.WakeAt <= LocalNow)
         {
-            if (++_wakesAtOnce > 2_000)
+            if (++_wakesAtOnce > 100)
             {
-                throw new ViolationException(Invariant.NoCrash, $"{Id} wants to be woken without end, at {Core.WakeAt}");
+                throw new ViolationException(Invariant.NoCrash, $"{Id} wants to be woken without end, at {Core.WakeAt}: consensus at {Core.Consensus.WakeAt}, local services at {Core.Local.WakeAt}, now {LocalNow}, hold {Core.Hold}");
             }
 
             Step(new Input.Tick());

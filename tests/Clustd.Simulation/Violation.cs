@@ -21,7 +21,6 @@ internal static class Invariant
     public const string OneMaster = "P2 two masters never overlap";
     public const string NoReleaseWhileRunning = "P2a nothing is released while it runs";
     public const string OneInstance = "P2b one active instance per machine and driver";
-    public const string ThawedStops = "P3 what thawed after its lease stops before it acts for long";
     public const string MajorityHasMaster = "P4 a healthy majority has a master within the bound";
     public const string MinorityStops = "P4a without a quorum everything stops within the bound";
     public const string QuietIsStable = "P5 nothing fails over when nothing fails";
