@@ -1,6 +1,6 @@
 using System.Text;
 
-namespace Clustd.Hub;
+namespace Clustd.DriverHub;
 
 /// <summary>Text from a driver, made fit for a log line and an event: one line, of a bounded length.</summary>
 internal static class BoundedText

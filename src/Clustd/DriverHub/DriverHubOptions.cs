@@ -1,6 +1,6 @@
 using Clustd.Core;
 
-namespace Clustd.Hub;
+namespace Clustd.DriverHub;
 
 /// <summary>What the hub is told of itself, and how much it puts up with.</summary>
 public sealed record DriverHubOptions
