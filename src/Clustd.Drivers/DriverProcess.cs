@@ -41,6 +41,7 @@ public sealed class DriverProcess(DriverHost host, string dataDirectory, IReadOn
             try
             {
                 await machine.DisposeAsync().ConfigureAwait(false);
+                if (machine is ShellDriver shell) await shell.FlushOutputAsync().ConfigureAwait(false);
             }
             catch (Exception e)
             {

@@ -10,6 +10,8 @@ public sealed class ShellDriver : DriverMachine
 
     private static readonly TimeSpan StartTimeoutDefault = TimeSpan.FromSeconds(30), StopTimeoutDefault = TimeSpan.FromSeconds(10); // as a service's
 
+    private static readonly TimeSpan FlushLimit = TimeSpan.FromSeconds(1);
+
     private readonly ShellDriverOptions _options;
     private readonly DriverHost _host;
     private readonly OutputLog _output;
@@ -49,6 +51,13 @@ public sealed class ShellDriver : DriverMachine
             return trigger.IsMaster ? _app.StartAsync(trigger, cancellationToken) : _app.StopAsync(trigger, cancellationToken);
         }
         return trigger.IsMaster ? _scripts!.StartAsync(trigger, cancellationToken) : _scripts!.StopAsync(trigger, cancellationToken);
+    }
+
+    /// <summary>For the end of the process: what the app said last is still on its way to the log. Bounded, because a log may hang.</summary>
+    internal async Task FlushOutputAsync()
+    {
+        Task flushed = _output.DisposeAsync().AsTask();
+        await Task.WhenAny(flushed, Task.Delay(FlushLimit)).ConfigureAwait(false);
     }
 
     protected override void LeaseChanged(LeaseEnd lease) => _app?.LeaseChanged(lease);

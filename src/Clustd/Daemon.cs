@@ -2,6 +2,7 @@ using System.Security.Cryptography;
 using Clustd.Config;
 using Clustd.Core;
 using Clustd.Http;
+using Clustd.Hub;
 using Clustd.Peers;
 using Clustd.Store;
 using Microsoft.AspNetCore.Builder;
@@ -25,7 +26,7 @@ public sealed class Daemon : IAsyncDisposable
     private readonly DaemonOptions _options;
     private readonly StoreWriter _writer;
     private readonly PeerNetwork _network;
-    private readonly DriverHub.DriverHub _hub;
+    private readonly DriverHub _hub;
     private readonly MachineLoop _loop;
     private readonly WebApplication _app;
     private readonly Api _api;
@@ -69,11 +70,11 @@ public sealed class Daemon : IAsyncDisposable
             OnPeerEvent,
             loggers.CreateLogger<PeerNetwork>(),
             TimeProvider.System);
-        _hub = new DriverHub.DriverHub(
-            new DriverHub.DriverHubOptions { Self = settings.Self, Version = options.Version, Secret = config.Cluster.Secret, OldSecret = config.Cluster.OldSecret },
+        _hub = new DriverHub(
+            new DriverHubOptions { Self = settings.Self, Version = options.Version, Secret = config.Cluster.Secret, OldSecret = config.Cluster.OldSecret },
             input => _loop!.Post(input),
             OnNoted,
-            loggers.CreateLogger<DriverHub.DriverHub>());
+            loggers.CreateLogger<DriverHub>());
         var core = new MachineCore(settings, store.Stored, MachineClock.Now);
         _loop = new MachineLoop(core, new MachineLoopSurroundings
         {

@@ -208,6 +208,7 @@ internal sealed class LeaderDuties(MachineSettings settings, Raft.Raft raft, Rep
         if (underWay.Any(command => command is Command.EndSession or Command.OpenSession or Command.DefineServices or Command.SetDrain or Command.SetPause))
         {
             _isPlacementDue = true; // Decided anew as soon as these are applied.
+            _placementWakeAt = Instant.Never; // What is over already would wake this machine again and again until then.
             return;
         }
 
@@ -215,6 +216,7 @@ internal sealed class LeaderDuties(MachineSettings settings, Raft.Raft raft, Rep
         if (!AreServicesDefined(view, now))
         {
             _isPlacementDue = true;
+            _placementWakeAt = Instant.Never;
             return;
         }
 

@@ -127,8 +127,19 @@ internal sealed class DriverCalls
     public bool Proven(Token token, bool connected)
     {
         ProvenToken = token > ProvenToken ? token : ProvenToken;
-        // A driver that lives and was not told to stop may bring up again what the guard has just seen end: its answer or the end of its connection tells.
-        return (!connected || UnderWay is { IsMaster: false }) && AcceptProof();
+        if (!connected || UnderWay is { IsMaster: false })
+        {
+            return AcceptProof();
+        }
+
+        // A driver that lives and was not told to stop may bring up again what the guard has just seen end. Or it has stopped by itself, because its own
+        // lease was over while ours was not (a daemon that was frozen for a while). Told its level again, it says which, and starts what it stopped.
+        if (UnderWay is null && Owes && token >= RunToken)
+        {
+            Acknowledged = null;
+        }
+
+        return false;
     }
 
     /// <summary>The connection is gone, and with it the call under way: what it did is unknown.</summary>
@@ -167,6 +178,21 @@ internal sealed class DriverCalls
         else
         {
             Acknowledged = null;
+        }
+    }
+
+    /// <summary>
+    /// It says nothing of this service, and a former incarnation of this daemon may have told it to start: half-done starts are nothing that a driver
+    /// could claim. It is told `false` before anything else.
+    /// </summary>
+    public void MayHaveStarted()
+    {
+        if (!Owes)
+        {
+            Owes = true;
+            RunToken = Token.None;
+            RunNumber = 0;
+            Starts = 0;
         }
     }
 

@@ -58,13 +58,14 @@ internal sealed class DriverInstance(DriverRegistration registration, long arriv
     }
 
     /// <summary>
-    /// When time alone proves that what it started is gone: k·kill_timeout after its last lease (rules 13 and 15). Never, for a connected driver
+    /// When time alone proves that what it started is gone: k·kill_timeout after its last lease (rules 13 and 15), and the guard later, because a
+    /// killer may be late by that much: the guard was taken off the lease to pay for it. Never, for a connected driver
     /// that does not stop for certain, or for one whose stop has failed.
     /// </summary>
-    public Instant OverAt(DriverCalls calls, TimeSpan killTimeoutDefault)
+    public Instant OverAt(DriverCalls calls, TimeSpan killTimeoutDefault, TimeSpan guard)
     {
         var byItself = Registration.StopsForCertain || (!IsConnected && !calls.StopFailed);
-        return byItself ? LeaseUntil + LeaseTiming.Stretch(calls.KillTimeout ?? killTimeoutDefault) : Instant.Never;
+        return byItself ? LeaseUntil + LeaseTiming.Stretch(calls.KillTimeout ?? killTimeoutDefault) + guard : Instant.Never;
     }
 
     public void ConnectionLost()

@@ -105,7 +105,7 @@ internal sealed class LocalService(ServiceName name)
             }
 
             // Not certain: once its limit is over, or it has said that it cannot, nothing but its own word tells that it has stopped.
-            if (instance.OverAt(calls, killTimeout) == Instant.Never
+            if (instance.OverAt(calls, killTimeout, moment.Guard) == Instant.Never
                 && (calls.HasFailed(isMaster: false, calls.RunToken, kill: true) || (!instance.IsConnected && calls.StopFailed)
                     || (calls.KillDueAt is { } due && moment.IsOver(due))))
             {

@@ -64,6 +64,7 @@ public sealed class LocalServices
     {
         Lost(connection, now);
         var instance = _instances.Find(known => known.Name == registration.Name && known.Id == registration.Instance);
+        var isNew = instance is null;
         if (instance is null)
         {
             _instances.Add(instance = new DriverInstance(registration, ++_arrivalCount));
@@ -83,6 +84,17 @@ public sealed class LocalServices
             if (state.IsMaster && calls.RunNumber == 0)
             {
                 // Its lease came from a former incarnation of this daemon: at most one lease from its end, which was before our start.
+                instance.LeaseUntil = Instant.Max(instance.LeaseUntil, Instant.Max(now, _startedAt + LeaseTiming.Stretch(Lease)));
+            }
+        }
+
+        foreach (var service in instance.FollowedIn(_state))
+        {
+            // Only where time bounds the wait: a best-effort driver is told `false` too, but cannot hold up a service by what it may have done before.
+            if (isNew && registration.StopsForCertain && StoredLastIndex != 0 && now < FreshUntil(DefinitionOf(service).KillTimeout)
+                && registration.States.All(state => state.Service != service))
+            {
+                instance.CallsOf(service).MayHaveStarted();
                 instance.LeaseUntil = Instant.Max(instance.LeaseUntil, Instant.Max(now, _startedAt + LeaseTiming.Stretch(Lease)));
             }
         }

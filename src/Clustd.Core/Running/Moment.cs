@@ -71,9 +71,11 @@ internal sealed class Moment(
         return granted > defined ? granted.Value : defined;
     }
 
+    public TimeSpan Guard => LeaseTiming.GuardOf(settings.Lease);
+
     /// <summary>What this instance started for the service may still be there.</summary>
     public bool MayRun(DriverInstance instance, ServiceName service) =>
-        instance.Calls.TryGetValue(service, out var calls) && calls.Owes && !IsOver(instance.OverAt(calls, KillTimeoutOf(service)));
+        instance.Calls.TryGetValue(service, out var calls) && calls.Owes && !IsOver(instance.OverAt(calls, KillTimeoutOf(service), Guard));
 
     public bool MayRunAnything(DriverInstance instance)
     {

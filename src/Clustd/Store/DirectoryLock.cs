@@ -17,6 +17,7 @@ public sealed partial class DirectoryLock : IDisposable
     private const int OwnerOnly = 0x180; // 0600
     private const int LockExclusive = 2;
     private const int LockNonBlocking = 4;
+    private const int Unlock = 8;
     private const int WouldBlock = 11;
 
     private readonly SafeFileHandle _handle;
@@ -65,7 +66,16 @@ public sealed partial class DirectoryLock : IDisposable
         return new DirectoryLock(handle);
     }
 
-    public void Dispose() => _handle.Dispose();
+    public void Dispose()
+    {
+        // Closing alone would leave the lock with a child that was forked just now and has not come to its exec yet.
+        if (!_handle.IsClosed)
+        {
+            _ = Flock((int)_handle.DangerousGetHandle(), Unlock);
+        }
+
+        _handle.Dispose();
+    }
 
     private static string ReadHolder(SafeFileHandle handle)
     {

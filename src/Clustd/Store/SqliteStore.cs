@@ -83,6 +83,11 @@ public sealed class SqliteStore : IDisposable
                 throw StoreFailure.Explain(failure, files.Database, "opened");
             }
 
+            if (e is IOException or UnauthorizedAccessException)
+            {
+                throw StoreFiles.Unwritable(files.Database, "The store", "opened", e);
+            }
+
             throw;
         }
     }
@@ -190,6 +195,11 @@ public sealed class SqliteStore : IDisposable
             if (new FileInfo(files.Database).Length == 0)
             {
                 throw StoreFailure.Corrupt(files.Database, "file", "it is empty, but it never is: it gets its name when it is complete");
+            }
+
+            if (File.Exists(files.WriteAheadLog) && WalVerification.FindDamage(File.ReadAllBytes(files.WriteAheadLog)) is { } damage)
+            {
+                throw StoreFailure.Corrupt(files.Database, "write-ahead log", damage);
             }
         }
         else if (File.Exists(files.WriteAheadLog))

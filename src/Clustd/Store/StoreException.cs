@@ -22,7 +22,7 @@ public sealed class StoreInUseException(string path, string message) : StoreExce
 /// </summary>
 public sealed class StoreCorruptException(string path, string place, string message, Exception? inner = null) : StoreException(path, message, inner)
 {
-    /// <summary>Where in the file: "log row 17", "meta row hard_state", or "file".</summary>
+    /// <summary>Where in the file: "log row 17", "meta row hard_state", "write-ahead log" or "file".</summary>
     public string Place { get; } = place;
 }
 

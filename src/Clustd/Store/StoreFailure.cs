@@ -26,12 +26,12 @@ internal static class StoreFailure
             inner: failure),
     };
 
-    /// <param name="place">"log row 17", "meta row hard_state", or "file".</param>
+    /// <param name="place">"log row 17", "meta row hard_state", "write-ahead log" or "file".</param>
     /// <param name="why">Half a sentence: what is wrong there.</param>
     public static StoreCorruptException Corrupt(string path, string place, string why, Exception? inner = null) => new(
         path,
         place,
-        $"The store {path} is damaged{(place == "file" ? "" : $" in {place}")}: {why.TrimEnd('.')}. clustd does not start with it, because a machine that forgot " +
+        $"The store {path} is damaged{(place is "file" or "write-ahead log" ? "" : $" in {place}")}: {why.TrimEnd('.')}. clustd does not start with it, because a machine that forgot " +
         "a vote or an entry could elect a second leader. Move the data directory away and start again: the machine then joins as a new member.",
         inner);
 }

@@ -116,7 +116,7 @@ internal sealed partial class StoreFiles(string directory)
         }
     }
 
-    private static StoreUnwritableException Unwritable(string path, string what, string verb, Exception cause)
+    public static StoreUnwritableException Unwritable(string path, string what, string verb, Exception cause)
     {
         const int noSpace = 28;
         var full = (cause.HResult & 0xFFFF) == noSpace || cause.Message.StartsWith("No space left", StringComparison.Ordinal);

@@ -118,6 +118,7 @@ public sealed class ShellDriverTests : IDisposable
         File.Exists(_scratch.File("log")).ShouldBeTrue(string.Join("\n", _log));
         File.ReadAllLines(_scratch.File("log")).ShouldBe(["second", "first"]);
         daemon.Stopped.Count.ShouldBe(2);
+        (Logged("web| bye from first") && Logged("web| bye from second")).ShouldBeTrue();
         DriverLock.HolderOf(_scratch.File("data")).ShouldBeNull();
     }
 
@@ -131,7 +132,7 @@ public sealed class ShellDriverTests : IDisposable
     private static ScriptedDaemon Daemon() =>
         new() { Terms = new() { Machine = "cm-1", LeaseUs = 1_000_000, RenewEveryUs = 20_000, KillTimeoutUs = 500_000, Services = ["web", "bot"] } };
 
-    private static string Until(string name) => $"trap 'echo {name} >> log; exit 0' TERM; while :; do sleep 0.02; done";
+    private static string Until(string name) => $"trap 'echo {name} >> log; echo bye from {name}; exit 0' TERM; while :; do sleep 0.02; done";
 
     private ShellDriverOptions Options(string service) => new() { Service = service, WorkingDirectory = _scratch.Directory };
 

@@ -1,0 +1,311 @@
+using System.Text;
+using System.Text.Json;
+using Clustd.Core;
+using Clustd.Core.Cluster;
+using Clustd.Core.Raft;
+using Clustd.Core.Wire;
+
+namespace Clustd.Simulation;
+
+/// <summary>The invariants of consensus and of what the cluster agrees on, checked after every step of every machine.</summary>
+internal sealed class Checks(World world)
+{
+    private readonly Dictionary<Term, MachineId> _leaders = [];
+    private readonly Dictionary<(long Index, Term Term), (string Command, Term Previous)> _entries = [];
+    private readonly List<LogEntry> _committed = [];
+    private readonly Dictionary<long, byte[]> _states = [];
+    private readonly Dictionary<ServiceName, Token> _granted = [];
+    private readonly Dictionary<MachineId, Seen> _machines = [];
+
+    /// <summary>The agreed state that has got furthest, on whatever machine.</summary>
+    public ClusterState Newest { get; private set; } = ClusterState.Empty;
+
+    public long Committed => _committed.Count;
+
+    public (Term Term, MachineId Machine)? Leader { get; private set; }
+
+    public int Elections => _leaders.Count;
+
+    public void Started(SimulatedMachine machine) => _machines[machine.Id] = new Seen();
+
+    public void Stopped(SimulatedMachine machine)
+    {
+        if (_machines.TryGetValue(machine.Id, out var seen))
+        {
+            // Whatever this machine ever promised must survive the crash.
+            foreach (var (term, candidate) in seen.VotesGranted)
+            {
+                RequireVote(machine, term, candidate, "after its crash");
+            }
+        }
+
+        _machines.Remove(machine.Id);
+    }
+
+    public void Departed(SimulatedMachine machine)
+    {
+        foreach (var act in world.Acting.Acts)
+        {
+            if (act.Machine == machine && !act.IsExcused)
+            {
+                throw new ViolationException(Invariant.NoReleaseWhileRunning, $"{machine.Id} has said goodbye while {act.Driver} acts for {act.Service}");
+            }
+        }
+    }
+
+    public void Persisting(SimulatedMachine machine, Output.Persist persist)
+    {
+        var seen = _machines[machine.Id];
+        if (persist.Sequence <= seen.LastPersist)
+        {
+            throw new ViolationException(Invariant.PersistInOrder, $"{machine.Id} persists #{persist.Sequence} after #{seen.LastPersist}");
+        }
+
+        seen.LastPersist = persist.Sequence;
+        if (persist.HardState is { } hard)
+        {
+            if (hard.Term < seen.Term)
+            {
+                throw new ViolationException(Invariant.PersistInOrder, $"{machine.Id} goes back from term {seen.Term} to {hard.Term}");
+            }
+
+            seen.Term = hard.Term;
+        }
+
+        if (persist.TruncateFrom is { } from && from <= machine.Log.LastIndex)
+        {
+            if (seen.LedTerm is { } led && led == seen.Term)
+            {
+                throw new ViolationException(Invariant.LeaderAppendOnly, $"{machine.Id}, leader of term {led}, truncates its log from {from}");
+            }
+
+            if (from <= seen.Applied)
+            {
+                throw new ViolationException(Invariant.LeaderCompleteness, $"{machine.Id} truncates from {from}, but has applied {seen.Applied}");
+            }
+        }
+
+        var previous = persist.Entries.IsDefaultOrEmpty ? Term.Zero : machine.Log.TermAt(Math.Min(persist.Entries[0].Index - 1, machine.Log.LastIndex));
+        foreach (var entry in persist.Entries)
+        {
+            var command = Json(entry.Command);
+            if (!_entries.TryAdd((entry.Index, entry.Term), (command, previous)))
+            {
+                var known = _entries[(entry.Index, entry.Term)];
+                if (known.Command != command || known.Previous != previous)
+                {
+                    throw new ViolationException(
+                        Invariant.LogMatching,
+                        $"{machine.Id} has {command} at {entry.Index} (term {entry.Term}) after term {previous}, elsewhere it is {known.Command} after term {known.Previous}");
+                }
+            }
+
+            previous = entry.Term;
+        }
+    }
+
+    public void Sent(SimulatedMachine machine, Output.Send send)
+    {
+        switch (send.Message.Body)
+        {
+            case PeerBody.Append append:
+                Leads(machine, append.Term);
+                break;
+            case PeerBody.Vote vote:
+                RequireVote(machine, vote.Term, machine.Id, "when it asks for votes");
+                _machines[machine.Id].VotesGranted[vote.Term] = machine.Id;
+                break;
+            case PeerBody.VoteAnswer { Granted: true } answer:
+                RequireVote(machine, answer.Term, send.To, "when it grants its vote");
+                _machines[machine.Id].VotesGranted[answer.Term] = send.To;
+                break;
+            case PeerBody.AppendAnswer { Success: true } answer:
+                if (machine.Disk.HardState.Term < answer.Term)
+                {
+                    throw new ViolationException(
+                        Invariant.DurableBeforeSent, $"{machine.Id} answers in term {answer.Term}, durable is {machine.Disk.HardState.Term}");
+                }
+
+                if (answer.MatchIndex > machine.Log.LastIndex || !machine.Disk.Holds(answer.MatchIndex, machine.Log.TermAt(answer.MatchIndex)))
+                {
+                    throw new ViolationException(
+                        Invariant.DurableBeforeSent, $"{machine.Id} acknowledges {answer.MatchIndex}, durable are {machine.Disk.Entries.Count} entries");
+                }
+
+                break;
+        }
+    }
+
+    public void AfterStep(SimulatedMachine machine)
+    {
+        var state = machine.Core!.State;
+        var seen = _machines[machine.Id];
+        if (state.AppliedIndex == seen.Applied)
+        {
+            return;
+        }
+
+        if (state.AppliedIndex < seen.Applied)
+        {
+            throw new ViolationException(Invariant.StateMachineSafety, $"{machine.Id} goes back from applied {seen.Applied} to {state.AppliedIndex}");
+        }
+
+        for (var index = seen.Applied + 1; index <= state.AppliedIndex; index++)
+        {
+            Applied(machine, index);
+        }
+
+        seen.Applied = state.AppliedIndex;
+        CompareState(machine, state);
+        if (state.AppliedIndex > Newest.AppliedIndex)
+        {
+            Newest = state;
+        }
+    }
+
+    private void Leads(SimulatedMachine machine, Term term)
+    {
+        var seen = _machines[machine.Id];
+        if (seen.LedTerm == term)
+        {
+            return;
+        }
+
+        seen.LedTerm = term;
+        if (!_leaders.TryAdd(term, machine.Id) && _leaders[term] != machine.Id)
+        {
+            throw new ViolationException(Invariant.ElectionSafety, $"{machine.Id} and {_leaders[term]} both lead term {term}");
+        }
+
+        world.Note(machine.Id.Value, $"** leads term {term}");
+        if (Leader is null || term > Leader.Value.Term)
+        {
+            Leader = (term, machine.Id);
+        }
+
+        foreach (var entry in _committed)
+        {
+            if (entry.Term < term && (entry.Index > machine.Log.LastIndex || machine.Log.TermAt(entry.Index) != entry.Term))
+            {
+                throw new ViolationException(
+                    Invariant.LeaderCompleteness, $"{machine.Id} leads term {term} without the committed entry {entry.Index} of term {entry.Term}");
+            }
+        }
+    }
+
+    private void Applied(SimulatedMachine machine, long index)
+    {
+        if (index > machine.Log.LastIndex)
+        {
+            throw new ViolationException(Invariant.StateMachineSafety, $"{machine.Id} has applied {index}, its log ends at {machine.Log.LastIndex}");
+        }
+
+        var entry = machine.Log[index];
+        if (index <= _committed.Count)
+        {
+            var known = _committed[(int)index - 1];
+            if (known.Term != entry.Term || (!ReferenceEquals(known, entry) && Json(known.Command) != Json(entry.Command)))
+            {
+                throw new ViolationException(
+                    Invariant.StateMachineSafety, $"{machine.Id} applies {Json(entry.Command)} of term {entry.Term} at {index}, elsewhere it is {Json(known.Command)} of term {known.Term}");
+            }
+
+            return;
+        }
+
+        _committed.Add(entry);
+        world.Note(machine.Id.Value, entry);
+        var holders = world.Machines.Count(other => other.Disk.Holds(index, entry.Term));
+        if (entry.Command is not Command.Form && holders * 2 <= world.Machines.Length)
+        {
+            throw new ViolationException(Invariant.CommittedIsDurable, $"{machine.Id} applies {index} (term {entry.Term}), which is durable on {holders} machines only");
+        }
+
+        switch (entry.Command)
+        {
+            case Command.Release release:
+                Released(release);
+                if (release.Failed)
+                {
+                    world.Lost($"{release.Service} is released: {release.Reason}");
+                }
+
+                break;
+            case Command.EndSession end:
+                world.Lost($"session {end.Session} ends: {end.Reason}");
+                break;
+        }
+    }
+
+    private void Released(Command.Release release)
+    {
+        foreach (var act in world.Acting.Acts)
+        {
+            if (act.Service == release.Service && act.Token == release.Token && !act.IsExcused && act.Machine.HostFrozenUntil <= world.Events.Now)
+            {
+                throw new ViolationException(
+                    Invariant.NoReleaseWhileRunning, $"{release.Service} is released (token {release.Token}, {release.Reason}) while {act.Driver} on {act.Machine.Id} acts");
+            }
+        }
+    }
+
+    private void CompareState(SimulatedMachine machine, ClusterState state)
+    {
+        var bytes = JsonSerializer.SerializeToUtf8Bytes(state, CoreJson.Default.ClusterState);
+        if (!_states.TryAdd(state.AppliedIndex, bytes) && !_states[state.AppliedIndex].AsSpan().SequenceEqual(bytes))
+        {
+            throw new ViolationException(
+                Invariant.StateMachineSafety,
+                $"after {state.AppliedIndex}, {machine.Id} has {Encoding.UTF8.GetString(bytes)}, elsewhere it is {Encoding.UTF8.GetString(_states[state.AppliedIndex])}");
+        }
+
+        foreach (var (name, service) in state.Services)
+        {
+            if (service.Assignment is not { } assignment)
+            {
+                continue;
+            }
+
+            if (state.LastTokenOf(name) != assignment.Token)
+            {
+                throw new ViolationException(Invariant.TokensGrow, $"{name} is assigned with token {assignment.Token}, the last one is {state.LastTokenOf(name)}");
+            }
+
+            if (state.AppliedIndex > Newest.AppliedIndex)
+            {
+                if (_granted.TryGetValue(name, out var last) && assignment.Token < last)
+                {
+                    throw new ViolationException(Invariant.TokensGrow, $"{name} is assigned with token {assignment.Token} after {last}");
+                }
+
+                _granted[name] = assignment.Token;
+            }
+        }
+    }
+
+    private void RequireVote(SimulatedMachine machine, Term term, MachineId candidate, string when)
+    {
+        var durable = machine.Disk.HardState;
+        if (durable.Term < term || (durable.Term == term && durable.Vote != candidate))
+        {
+            throw new ViolationException(
+                Invariant.DurableBeforeSent, $"{machine.Id} votes for {candidate} in term {term}, but {when} durable are term {durable.Term}, vote {durable.Vote?.Value ?? "none"}");
+        }
+    }
+
+    private static string Json(Command command) => JsonSerializer.Serialize(command, CoreJson.Default.Command);
+
+    /// <summary>What one incarnation of one machine has shown.</summary>
+    private sealed class Seen
+    {
+        public long Applied { get; set; }
+
+        public Term Term { get; set; }
+
+        public Term? LedTerm { get; set; }
+
+        public long LastPersist { get; set; } = long.MinValue;
+
+        public Dictionary<Term, MachineId> VotesGranted { get; } = [];
+    }
+}

@@ -1,0 +1,178 @@
+using Clustd.Core;
+
+namespace Clustd.Simulation;
+
+/// <summary>
+/// P4, and that a minority stops: once nothing about who is healthy and connected has changed for the length of the bound, every service has
+/// a master if a majority is well, and none if no majority can be reached. In the quiet tail nothing may fail over (P5).
+/// </summary>
+internal sealed class Health(World world)
+{
+    private const int PollsPerLease = 20;
+    private long _changedAt;
+    private long _version;
+    private readonly Dictionary<ServiceName, long> _withoutSince = [];
+
+    public double WorstShareOfBound { get; private set; }
+
+    public void Begin()
+    {
+        Changed();
+        Poll();
+    }
+
+    /// <summary>P5: in the quiet tail, once the bound is over, nothing is lost any more.</summary>
+    public void Lost(string what)
+    {
+        if (world.Scenario.JudgesLiveness && !world.IsChaos && world.Events.Now - _changedAt > world.Scenario.Bound && Clique().Count == world.Machines.Length)
+        {
+            throw new ViolationException(Invariant.QuietIsStable, $"{what}, {world.Events.Now - _changedAt} µs after anything changed");
+        }
+    }
+
+    public void Changed()
+    {
+        _changedAt = world.Events.Now;
+        var version = ++_version;
+        world.Events.After(world.Scenario.Bound, () =>
+        {
+            if (version == _version)
+            {
+                CheckBounds();
+            }
+        });
+    }
+
+    private void Poll()
+    {
+        foreach (var service in world.Scenario.Services)
+        {
+            if (world.Acting.IsActing(service.Name) || !MustHaveMaster(service.Name))
+            {
+                if (_withoutSince.Remove(service.Name, out var since))
+                {
+                    Measure(since);
+                }
+            }
+            else
+            {
+                _withoutSince[service.Name] = Math.Max(_changedAt, _withoutSince.GetValueOrDefault(service.Name, world.Events.Now));
+                if (world.Events.Now - _withoutSince[service.Name] > world.Scenario.Bound)
+                {
+                    throw NoMaster(service.Name);
+                }
+            }
+        }
+
+        world.Events.After(world.Scenario.LeaseMicroseconds / PollsPerLease, Poll);
+    }
+
+    private void Measure(long since) =>
+        WorstShareOfBound = Math.Max(WorstShareOfBound, (world.Events.Now - Math.Max(since, _changedAt)) / (double)world.Scenario.Bound);
+
+    private void CheckBounds()
+    {
+        if (QuorumIsPossible())
+        {
+            return;
+        }
+
+        foreach (var act in world.Acting.Acts)
+        {
+            if (!act.IsExcused && act.Machine.HostFrozenUntil <= world.Events.Now)
+            {
+                throw new ViolationException(Invariant.MinorityStops, $"{act.Driver} on {act.Machine.Id} still acts for {act.Service}, {world.Scenario.Bound} µs after the quorum was lost");
+            }
+        }
+    }
+
+    private ViolationException NoMaster(ServiceName service) =>
+        new(Invariant.MajorityHasMaster, $"{service} has no master, though [{string.Join(", ", Clique().Select(machine => machine.Id))}] have been well for {world.Events.Now - _changedAt} µs; "
+            + $"the bound is {world.Scenario.Bound} µs; the cluster says: {world.Checks.Newest.Services.GetValueOrDefault(service)}");
+
+    private bool MustHaveMaster(ServiceName service)
+    {
+        if (!world.Scenario.JudgesLiveness)
+        {
+            return false;
+        }
+
+        var clique = Clique();
+        var state = world.Checks.Newest;
+        if (state.Members.IsEmpty || clique.Count * 2 <= world.Machines.Length || state.Paused || world.Machines.Any(machine => machine.IsLeaving && machine.IsRunning))
+        {
+            return false;
+        }
+
+        // A hanging driver may use up timeouts that are the operator's, not the lease's.
+        if (world.Machines.Any(machine => machine.Drivers.Exists(driver => driver.IsAlive && driver.IsHanging)))
+        {
+            return false;
+        }
+
+        var failures = state.Services.GetValueOrDefault(service)?.Failures;
+        return clique.Exists(machine => !state.Drained.Contains(machine.Id)
+            && failures?.ContainsKey(machine.Id) != true
+            && machine.Drivers.TrueForAll(driver => driver.IsAlive));
+    }
+
+    /// <summary>The largest set of machines that run, are not frozen, and are all connected with each other.</summary>
+    private List<SimulatedMachine> Clique()
+    {
+        var best = new List<SimulatedMachine>();
+        for (var set = 1; set < 1 << world.Machines.Length; set++)
+        {
+            var members = new List<SimulatedMachine>();
+            for (var i = 0; i < world.Machines.Length; i++)
+            {
+                if ((set & (1 << i)) != 0)
+                {
+                    members.Add(world.Machines[i]);
+                }
+            }
+
+            if (members.Count > best.Count && members.TrueForAll(machine => machine.Answers) && members.TrueForAll(a => members.TrueForAll(b => a == b || !IsCut(a, b))))
+            {
+                best = members;
+            }
+        }
+
+        return best;
+    }
+
+    private bool IsCut(SimulatedMachine a, SimulatedMachine b) => world.Network.IsCut(a.Index, b.Index) || world.Network.IsCut(b.Index, a.Index);
+
+    private bool QuorumIsPossible()
+    {
+        foreach (var start in world.Machines)
+        {
+            var reached = new HashSet<int>();
+            var open = new Stack<SimulatedMachine>();
+            if (start.IsRunning)
+            {
+                open.Push(start);
+            }
+
+            while (open.TryPop(out var machine))
+            {
+                if (reached.Add(machine.Index))
+                {
+                    foreach (var next in world.Machines)
+                    {
+                        if (next.IsRunning && next != machine && (!world.Network.IsCut(machine.Index, next.Index) || !world.Network.IsCut(next.Index, machine.Index)))
+                        {
+                            open.Push(next);
+                        }
+                    }
+                }
+            }
+
+            if (reached.Count * 2 > world.Machines.Length)
+            {
+                return true;
+            }
+        }
+
+        return false;
+    }
+}

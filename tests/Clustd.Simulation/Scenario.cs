@@ -1,0 +1,184 @@
+using System.Collections.Immutable;
+using Clustd.Core;
+using Clustd.Core.Cluster;
+
+namespace Clustd.Simulation;
+
+/// <summary>One driver as every machine's file lists it.</summary>
+/// <param name="KillPromptness">Share of kill_timeout that it uses up after the end of its lease: 1 is the last permitted instant.</param>
+/// <param name="KillLateness">Share of the guard that its killer is late by besides: the guard is there to pay for exactly this.</param>
+/// <param name="Guarded">Its app is held by a guard that survives the driver process, kills the app and proves it.</param>
+internal sealed record DriverPlan(
+    DriverName Name, ServiceName Service, int Order, bool Required, double KillPromptness, double KillLateness, bool Guarded, double FailShare, double HangShare);
+
+/// <summary>All that one seed decides before the first event. Times are µs of true time unless the type says otherwise.</summary>
+internal sealed record Scenario
+{
+    public required ulong Seed { get; init; }
+
+    public required int Machines { get; init; }
+
+    public required TimeSpan Lease { get; init; }
+
+    public required ImmutableArray<ServiceDefinition> Services { get; init; }
+
+    public required ImmutableArray<DriverPlan> Drivers { get; init; }
+
+    /// <summary>Clock rates of the machines, parts per million off.</summary>
+    public required ImmutableArray<int> ClockRates { get; init; }
+
+    public required long NetworkDelayMin { get; init; }
+
+    public required long NetworkDelayMax { get; init; }
+
+    public required double NetworkSpikeShare { get; init; }
+
+    /// <summary>Share of sends that get lost on a living connection: the contract permits it.</summary>
+    public required double LossShare { get; init; }
+
+    public required long DiskDelayMin { get; init; }
+
+    public required long DiskDelayMax { get; init; }
+
+    public required double DiskSpikeShare { get; init; }
+
+    /// <summary>Longest stall of a loop, and how often one precedes a step.</summary>
+    public required long StallMax { get; init; }
+
+    public required double StallShare { get; init; }
+
+    /// <summary>Share of messages and log entries that go through their JSON.</summary>
+    public required double JsonShare { get; init; }
+
+    public required long ChaosEnd { get; init; }
+
+    /// <summary>Mean time between the beginnings of faults.</summary>
+    public required long FaultInterval { get; init; }
+
+    /// <summary>Names of the fault patterns of this seed.</summary>
+    public required ImmutableArray<string> Patterns { get; init; }
+
+    public PlantedBug Bug { get; init; }
+
+    /// <summary>P4 and P5 are judged too, not only what must never happen.</summary>
+    public bool JudgesLiveness { get; init; } = true;
+
+    public long LeaseMicroseconds => (long)Lease.TotalMicroseconds;
+
+    public TimeSpan LongestKill => Services.Max(service => service.KillTimeout);
+
+    /// <summary>Lease and kill_timeout on a slow clock, twice stretched: what P4 promises before elections and commits.</summary>
+    public long LeasePart => (long)(LeaseTiming.Stretch(LeaseTiming.Stretch(Lease + LongestKill)).TotalMicroseconds * 1.0102);
+
+    /// <summary>
+    /// What P4 adds openly: elections with splits (four timeouts of lease/4 plus pre-vote), reconnecting (the simulator dials every lease/10 at
+    /// most), a driver coming back, four commits on a slow disk, starting two drivers in order, stalls on the way.
+    /// </summary>
+    public long Slack =>
+        (LeaseMicroseconds * 3 / 2) + (4 * (StallMax + (2 * NetworkDelayMax) + (2 * DiskDelayMax * 7))) + (2 * StartMax) + 500_000;
+
+    /// <summary>P4: by then a healthy majority has a master, and by then a minority has stopped.</summary>
+    public long Bound => LeasePart + Slack;
+
+    public long End => ChaosEnd + (3 * Bound) + 3_000_000;
+
+    /// <summary>Longest start or ordered stop of a healthy driver.</summary>
+    public long StartMax => LeaseMicroseconds / 10;
+
+    public static Scenario FromSeed(ulong seed, int? machines = null, PlantedBug bug = PlantedBug.None)
+    {
+        var chance = new Chance(seed ^ 0x5EED_C105_7D00_0001);
+        var count = machines ?? (chance.Happens(0.5) ? 3 : 5);
+        var leaseMicroseconds = chance.Of([200_000L, 400_000, 1_000_000, 1_000_000, 1_000_000, 2_000_000, 5_000_000]);
+        var lease = TimeSpan.FromMicroseconds(leaseMicroseconds);
+        var services = Definitions(chance, leaseMicroseconds);
+        // Networks and disks scale with the lease, or nobody would choose that lease: 20 ms and 10 ms at 1 s.
+        var delayMax = chance.Of([leaseMicroseconds / 2_000, leaseMicroseconds / 200, leaseMicroseconds / 50]);
+        var diskMax = chance.Of([leaseMicroseconds / 1_000, leaseMicroseconds / 100]);
+        var stalls = chance.Happens(0.5);
+        var chaosLeases = chance.Between(25, 60);
+        return new Scenario
+        {
+            Seed = seed,
+            Machines = count,
+            Lease = lease,
+            Services = services,
+            Drivers = Plans(chance, services),
+            ClockRates = Rates(chance, count),
+            NetworkDelayMin = Math.Min(100, delayMax),
+            NetworkDelayMax = delayMax,
+            NetworkSpikeShare = chance.Happens(0.5) ? 0 : 0.002,
+            LossShare = chance.Happens(0.7) ? 0 : 0.01,
+            DiskDelayMin = 100,
+            DiskDelayMax = diskMax,
+            DiskSpikeShare = chance.Happens(0.5) ? 0 : 0.02,
+            StallMax = stalls ? leaseMicroseconds / 20 : 1_000,
+            StallShare = stalls ? 0.01 : 0.001,
+            JsonShare = 0.05,
+            ChaosEnd = 3_000_000 + (leaseMicroseconds * chaosLeases),
+            FaultInterval = leaseMicroseconds * chance.Between(1, 8),
+            Patterns = Faults.Choose(chance),
+            Bug = bug,
+        };
+    }
+
+    public override string ToString() =>
+        $"seed {Seed}: {Machines} machines, lease {Lease.TotalMilliseconds} ms, "
+        + string.Join(", ", Services.Select(service => $"{service.Name} (kill_timeout {service.KillTimeout.TotalMilliseconds} ms)"))
+        + $", clocks {string.Join(" ", ClockRates)} ppm, network {NetworkDelayMin}..{NetworkDelayMax} µs, disk {DiskDelayMin}..{DiskDelayMax} µs, stalls to {StallMax} µs"
+        + $", faults every {FaultInterval / 1_000} ms: {string.Join(", ", Patterns)}{(Bug == PlantedBug.None ? "" : $", planted bug {Bug}")}";
+
+    private static ImmutableArray<ServiceDefinition> Definitions(Chance chance, long lease)
+    {
+        var names = new[] { "bot", "web" }.Take(chance.Happens(0.6) ? 1 : 2);
+        return
+        [
+            .. names.Select(name => new ServiceDefinition
+            {
+                Name = new ServiceName(name),
+                KillTimeout = TimeSpan.FromMicroseconds(chance.Of([lease / 20, lease / 2, lease / 2, lease])),
+                StartTimeout = TimeSpan.FromMicroseconds(lease * 2),
+                StopTimeout = TimeSpan.FromMicroseconds(lease * 2),
+                Prefer = chance.Happens(0.3) ? [new MachineId("m1")] : [],
+                Failback = chance.Happens(0.2),
+            }),
+        ];
+    }
+
+    private static ImmutableArray<DriverPlan> Plans(Chance chance, ImmutableArray<ServiceDefinition> services)
+    {
+        var plans = ImmutableArray.CreateBuilder<DriverPlan>();
+        var clumsy = chance.Happens(0.2);
+        foreach (var service in services)
+        {
+            var count = chance.Happens(0.75) ? 1 : 2;
+            for (var order = 0; order < count; order++)
+            {
+                plans.Add(new DriverPlan(
+                    new DriverName($"{service.Name}-{order + 1}"),
+                    service.Name,
+                    order,
+                    Required: order == 0 || chance.Happens(0.5),
+                    KillPromptness: chance.Happens(0.6) ? 1 : chance.Share(),
+                    KillLateness: chance.Happens(0.5) ? 1 : chance.Share(),
+                    Guarded: chance.Happens(0.5),
+                    FailShare: clumsy ? 0.05 : 0,
+                    HangShare: clumsy ? 0.03 : 0));
+            }
+        }
+
+        return plans.ToImmutable();
+    }
+
+    // The corners are where the inequalities are tight: half of all worlds have every clock at one end of what is permitted.
+    private static ImmutableArray<int> Rates(Chance chance, int count)
+    {
+        var extreme = chance.Happens(0.5);
+        return
+        [
+            .. Enumerable.Range(0, count).Select(_ => extreme
+                ? (chance.Happens(0.5) ? SimulatedClock.RateErrorMax : -SimulatedClock.RateErrorMax)
+                : (int)chance.Between(-SimulatedClock.RateErrorMax, SimulatedClock.RateErrorMax)),
+        ];
+    }
+}

@@ -1,0 +1,33 @@
+using Clustd.Core;
+
+namespace Clustd.Simulation;
+
+/// <summary>One machine's clock since its boot: local = origin + rate · true time. The rate is off by at most ρ = 1 %, the origin is arbitrary.</summary>
+internal sealed class SimulatedClock(long originMicroseconds, int ratePartsPerMillion)
+{
+    private const long Million = 1_000_000;
+
+    /// <summary>ρ of the lease argument, in parts per million.</summary>
+    public const int RateErrorMax = 10_000;
+
+    public int RatePartsPerMillion { get; } = ratePartsPerMillion;
+
+    public Instant At(long trueTime) => new(originMicroseconds + (trueTime * (Million + RatePartsPerMillion) / Million));
+
+    /// <summary>The first true time at which this clock shows `local` or more.</summary>
+    public long TrueTimeOf(Instant local)
+    {
+        if (local.Microseconds >= long.MaxValue / 2_000_000)
+        {
+            return long.MaxValue;
+        }
+
+        var trueTime = Math.Max(0, (local.Microseconds - originMicroseconds) * Million / (Million + RatePartsPerMillion));
+        while (At(trueTime) < local)
+        {
+            trueTime++;
+        }
+
+        return trueTime;
+    }
+}

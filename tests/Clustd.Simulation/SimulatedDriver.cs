@@ -1,0 +1,505 @@
+using System.Collections.Immutable;
+using Clustd.Client;
+using Clustd.Core;
+
+namespace Clustd.Simulation;
+
+/// <summary>
+/// A driver program under the SDK's lease logic: it renews every lease/6, acts only on order and while its lease is in effect, and what it
+/// runs is dead at the last permitted instant after the lease. It outlives its daemon, and connects again.
+/// </summary>
+internal sealed class SimulatedDriver(World world, SimulatedMachine machine, DriverPlan plan, Chance chance)
+{
+    private readonly Queue<TriggerCall> _calls = new();
+    private DriverLease _lease = new();
+    private DriverConnection? _connection;
+    private bool _accepted;
+    private int _daemonGeneration;
+    private int _process;
+    private long _lastToDaemon;
+    private long _lastToDriver;
+    private long _lastSequence;
+    private TimeSpan _killTimeout;
+    private TriggerCall? _current;
+    private DriverConnection? _currentConnection;
+    private bool _hangs;
+    private bool _waitsForLease;
+    private bool _killing;
+    private int _leaseVersion;
+    private Act? _act;
+    private bool _mayRun;
+    private Token _token;
+
+    public DriverName Name => plan.Name;
+
+    public ServiceName Service => plan.Service;
+
+    public string Instance { get; private set; } = "";
+
+    public bool IsAlive { get; private set; }
+
+    /// <summary>Does not answer a call.</summary>
+    public bool IsHanging => _hangs;
+
+    /// <summary>At the other end of this connection.</summary>
+    public bool IsAt(DriverConnection connection) => _connection == connection;
+
+    public void Start()
+    {
+        if (IsAlive || !machine.HostIsUp)
+        {
+            return;
+        }
+
+        _process++;
+        IsAlive = true;
+        Instance = $"{machine.Id}-{plan.Name}-{_process}";
+        _lease = new DriverLease();
+        _leaseVersion++;
+        Forget();
+        _mayRun = false;
+        _token = Token.None;
+        world.Note(machine.Id.Value, $"driver {Name} starts as {Instance}");
+        ConnectLater();
+    }
+
+    /// <summary>The driver's process dies. A guard then kills its app within milliseconds and proves it; without one the app was this process.</summary>
+    public void Kill()
+    {
+        if (!IsAlive)
+        {
+            return;
+        }
+
+        world.Note(machine.Id.Value, $"driver {Instance} dies");
+        var (act, instance, token) = (_act, Instance, _token);
+        _act = null;
+        if (act is not null)
+        {
+            if (plan.Guarded)
+            {
+                world.Events.After(chance.Between(500, 15_000), () => GuardKills(act, instance, token));
+            }
+            else
+            {
+                world.Acting.End(act, "its process died");
+            }
+        }
+
+        Die();
+        if (_connection is { } connection)
+        {
+            ToDaemon(new Input.DriverLost(connection));
+            _connection = null;
+        }
+    }
+
+    /// <summary>The host lost its power.</summary>
+    public void Vanish()
+    {
+        if (_act is not null)
+        {
+            world.Acting.End(_act, "the machine lost its power");
+            _act = null;
+        }
+
+        foreach (var act in world.Acting.Acts.Where(act => act.Machine == machine && act.Driver == Name).ToArray())
+        {
+            world.Acting.End(act, "the machine lost its power");
+        }
+
+        Die();
+        _connection = null;
+    }
+
+    public void DaemonEnded()
+    {
+        if (_connection is { } connection)
+        {
+            Later(chance.Between(50, 2_000), () => ConnectionLost(connection));
+        }
+    }
+
+    /// <summary>Something of the daemon's on its way to this driver.</summary>
+    public void Deliver(DriverConnection connection, Action<SimulatedDriver> message)
+    {
+        _lastToDriver = Math.Max(_lastToDriver + 1, world.Events.Now + chance.Between(30, 1_000));
+        Later(_lastToDriver - world.Events.Now, () =>
+        {
+            if (_connection == connection)
+            {
+                message(this);
+            }
+        });
+    }
+
+    public void Accepted(Output.DriverAccepted accepted)
+    {
+        _accepted = true;
+        _killTimeout = accepted.KillTimeout;
+        Renew(accepted.Lease / 6, _connection!.Value);
+    }
+
+    public void Refused()
+    {
+        if (_connection is { } connection)
+        {
+            ToDaemon(new Input.DriverLost(connection));
+            ConnectionLost(connection);
+        }
+    }
+
+    public void Called(TriggerCall call)
+    {
+        if (_currentConnection == _connection && (_current is not null || _calls.Count > 0))
+        {
+            throw new ViolationException(Invariant.OneCallAtATime, $"{Instance} is called with #{call.Sequence} while #{_current?.Sequence} is under way");
+        }
+
+        if (call.Sequence <= _lastSequence)
+        {
+            throw new ViolationException(Invariant.OneCallAtATime, $"{Instance} is called with #{call.Sequence} after #{_lastSequence}");
+        }
+
+        if (call.Service != plan.Service)
+        {
+            throw new ViolationException(Invariant.OneCallAtATime, $"{Instance} is called for {call.Service}");
+        }
+
+        _lastSequence = call.Sequence;
+        _currentConnection = _connection;
+        _calls.Enqueue(call);
+        Pump();
+    }
+
+    public void Cancelled(ServiceName service, long sequence)
+    {
+        if (service == plan.Service && _current is { IsMaster: true } call && call.Sequence == sequence)
+        {
+            Later(chance.Between(0, 5_000), () => Answer(call, "the start was cancelled"));
+        }
+    }
+
+    public void Renewed(Output.DriverLease answer)
+    {
+        var now = machine.LocalNow.Microseconds;
+        if (_lease.Answered(answer.Stamp, (long)answer.Left.TotalMicroseconds, now))
+        {
+            PlanLeaseEnd();
+        }
+
+        if (_waitsForLease && _lease.IsValid(now) && _current is { } call)
+        {
+            _waitsForLease = false;
+            Act(call);
+        }
+    }
+
+    private void Die()
+    {
+        IsAlive = false;
+        _process++;
+        _leaseVersion++;
+        Forget();
+    }
+
+    private void Forget()
+    {
+        _calls.Clear();
+        _current = null;
+        _currentConnection = null;
+        _hangs = _waitsForLease = _killing = _accepted = false;
+    }
+
+    private void GuardKills(Act act, string instance, Token token)
+    {
+        if (machine.HostFrozenUntil > world.Events.Now)
+        {
+            world.Events.At(machine.HostFrozenUntil, () => GuardKills(act, instance, token));
+            return;
+        }
+
+        world.Acting.End(act, "the guard killed it");
+        SendProof(instance, token, tries: 20);
+    }
+
+    private void SendProof(string instance, Token token, int tries)
+    {
+        if (machine.Answers)
+        {
+            machine.Post(new Input.DriverStopped(Name, instance, Service, token, "the guard saw the last process end"));
+        }
+        else if (tries > 0 && machine.HostIsUp)
+        {
+            world.Events.After(100_000, () => SendProof(instance, token, tries - 1));
+        }
+    }
+
+    private void ConnectLater() => Later(chance.Between(1_000, 100_000), Connect);
+
+    private void Connect()
+    {
+        if (_connection is not null)
+        {
+            return;
+        }
+
+        if (!machine.Answers)
+        {
+            ConnectLater();
+            return;
+        }
+
+        _connection = machine.NextConnection();
+        _daemonGeneration = machine.Generation;
+        _lastSequence = 0;
+        _accepted = false;
+        ToDaemon(new Input.DriverRegistered(_connection.Value, new DriverRegistration
+        {
+            Name = Name,
+            Instance = Instance,
+            Services = [Service],
+            Order = plan.Order,
+            Required = plan.Required,
+            StopsForCertain = true,
+            States = _token == Token.None ? [] : [new DriverServiceState(Service, _mayRun, _token)],
+        }));
+    }
+
+    private void ConnectionLost(DriverConnection connection)
+    {
+        if (_connection != connection)
+        {
+            return;
+        }
+
+        _connection = null;
+        _accepted = false;
+        _lease.ConnectionLost();
+        ConnectLater();
+    }
+
+    private void Renew(TimeSpan interval, DriverConnection connection)
+    {
+        if (_connection != connection || !_accepted)
+        {
+            return;
+        }
+
+        var stamp = machine.LocalNow.Microseconds;
+        if (_lease.Sent(stamp))
+        {
+            ToDaemon(new Input.DriverRenewed(connection, stamp));
+        }
+
+        Later((long)interval.TotalMicroseconds, () => Renew(interval, connection));
+    }
+
+    private void Pump()
+    {
+        if (_current is not null || _killing || !_calls.TryDequeue(out var call))
+        {
+            return;
+        }
+
+        _current = call;
+        if (!call.IsMaster)
+        {
+            Stop(call);
+        }
+        else if (_lease.IsValid(machine.LocalNow.Microseconds))
+        {
+            Act(call);
+        }
+        else
+        {
+            _waitsForLease = true;
+        }
+    }
+
+    private void Act(TriggerCall call)
+    {
+        _mayRun = true;
+        if (_act is not null && _act.Token != call.Token)
+        {
+            throw new ViolationException(Invariant.OneMaster, $"{Instance} is to act with token {call.Token} and has not been told to stop acting with {_act.Token}");
+        }
+
+        _token = call.Token;
+        _act ??= world.Acting.Begin(machine, Name, Instance, Service, call.Token);
+        if (chance.Happens(world.IsChaos ? plan.HangShare : 0))
+        {
+            Hang(call);
+            return;
+        }
+
+        var error = chance.Happens(world.IsChaos ? plan.FailShare : 0) ? "the app did not start" : null;
+        Later(chance.Skewed(200, world.Scenario.StartMax), () => Answer(call, error));
+    }
+
+    private void Hang(TriggerCall call)
+    {
+        _hangs = true;
+        world.Note(machine.Id.Value, $"driver {Instance} hangs in #{call.Sequence}");
+        world.Changed();
+    }
+
+    private void Stop(TriggerCall call)
+    {
+        if (chance.Happens(world.IsChaos ? plan.HangShare : 0) && !call.Kill)
+        {
+            Hang(call);
+            return;
+        }
+
+        if (!_mayRun)
+        {
+            Later(chance.Between(50, 500), () => Answer(call, null));
+            return;
+        }
+
+        var longest = call.Kill ? Math.Max(1, (long)call.Limit.TotalMicroseconds) : world.Scenario.StartMax;
+        Later(call.Kill ? (long)(longest * plan.KillPromptness * 0.98) : chance.Skewed(200, longest), () => Answer(call, null));
+    }
+
+    private void Answer(TriggerCall call, string? error)
+    {
+        if (_current != call)
+        {
+            return;
+        }
+
+        if (_hangs)
+        {
+            _hangs = false;
+            world.Changed();
+        }
+
+        _current = null;
+        _waitsForLease = false;
+        if (!call.IsMaster && error is null)
+        {
+            Stopped("it was told to");
+            _token = call.Token;
+        }
+
+        if (error is not null)
+        {
+            world.Note(machine.Id.Value, $"driver {Instance} answers #{call.Sequence}: {error}");
+            world.Changed();
+        }
+
+        if (_connection is { } connection && connection == _currentConnection)
+        {
+            ToDaemon(new Input.DriverAnswered(connection, Service, call.Sequence, error));
+        }
+
+        Pump();
+    }
+
+    private void Stopped(string why)
+    {
+        if (_act is not null)
+        {
+            world.Acting.End(_act, why);
+            _act = null;
+        }
+
+        _mayRun = false;
+    }
+
+    // Killing starts at the end of the lease and cannot be called off: what it runs is gone at the last instant that kill_timeout and guard permit.
+    private void PlanLeaseEnd()
+    {
+        var version = ++_leaseVersion;
+        var end = new Instant(_lease.EndsAt!.Value);
+        world.Events.At(machine.Clock.TrueTimeOf(end), () =>
+        {
+            if (version == _leaseVersion && _mayRun && !_killing)
+            {
+                BeginKill(end);
+            }
+        });
+    }
+
+    private void BeginKill(Instant end)
+    {
+        _killing = true;
+        var process = _process;
+        var last = end + (_killTimeout * plan.KillPromptness) + (LeaseTiming.GuardOf(world.Scenario.Lease) * plan.KillLateness);
+        world.Note(machine.Id.Value, $"driver {Instance}'s lease is over, it stops within {(last - end).TotalMilliseconds} ms");
+        world.Events.At(machine.Clock.TrueTimeOf(last) - 1, () => FinishKill(process));
+    }
+
+    private void FinishKill(int process)
+    {
+        if (process != _process)
+        {
+            return;
+        }
+
+        if (machine.HostFrozenUntil > world.Events.Now)
+        {
+            if (_act is not null)
+            {
+                world.Acting.Excuse(_act);
+            }
+
+            world.Events.At(machine.HostFrozenUntil + chance.Between(1, 5_000), () => FinishKill(process));
+            return;
+        }
+
+        _killing = false;
+        var token = _token;
+        Stopped("its lease was over");
+        if (_current is { } call)
+        {
+            Answer(call, call.IsMaster ? "the lease was over" : null);
+        }
+        else
+        {
+            if (_connection is not null)
+            {
+                ToDaemon(new Input.DriverStopped(Name, Instance, Service, token, "the lease was over"));
+            }
+
+            Pump();
+        }
+    }
+
+    private void ToDaemon(Input input)
+    {
+        _lastToDaemon = Math.Max(_lastToDaemon + 1, world.Events.Now + chance.Between(30, 1_000));
+        var generation = _daemonGeneration;
+        world.Events.At(_lastToDaemon, () =>
+        {
+            if (machine.Generation == generation)
+            {
+                machine.Post(input);
+            }
+        });
+    }
+
+    // A frozen host does nothing: what would have happened happens when it thaws.
+    private void Later(long delay, Action action)
+    {
+        var process = _process;
+        world.Events.After(delay, () => Run(process, action));
+    }
+
+    private void Run(int process, Action action)
+    {
+        if (process != _process)
+        {
+            return;
+        }
+
+        if (machine.HostFrozenUntil > world.Events.Now)
+        {
+            world.Events.At(machine.HostFrozenUntil, () => Run(process, action));
+            return;
+        }
+
+        action();
+    }
+}

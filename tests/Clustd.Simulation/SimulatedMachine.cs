@@ -1,0 +1,397 @@
+using Clustd.Core;
+using Clustd.Core.Raft;
+
+namespace Clustd.Simulation;
+
+/// <summary>
+/// One machine: a host with a clock and a disk, a daemon process around a <see cref="MachineCore"/>, and driver processes. The loop is the
+/// daemon's: one input at a time, the clock read after it was dequeued, ticks after the inbox.
+/// </summary>
+internal sealed class SimulatedMachine
+{
+    private readonly World _world;
+    private readonly Chance _chance;
+    private readonly Queue<Input> _inbox = new();
+    private bool _loopPlanned;
+    private long _tickPlannedFor = long.MaxValue;
+    private long _tickGeneration;
+    private long _connections;
+    private int _wakesAtOnce;
+    private (long Duration, bool WholeHost)? _freezeBeforeOutputs;
+    private bool _holdsOutputs;
+
+    public SimulatedMachine(World world, int index, Chance chance)
+    {
+        _world = world;
+        _chance = chance;
+        Index = index;
+        Id = new MachineId($"m{index + 1}");
+        Disk = new Disk(world.Events, chance.Split(), world.Scenario);
+        Clock = BootClock();
+        foreach (var plan in world.Scenario.Drivers)
+        {
+            Drivers.Add(new SimulatedDriver(world, this, plan, chance.Split()));
+        }
+    }
+
+    public int Index { get; }
+
+    public MachineId Id { get; }
+
+    public Disk Disk { get; }
+
+    public SimulatedClock Clock { get; private set; }
+
+    /// <summary>Null while no daemon runs.</summary>
+    public MachineCore? Core { get; private set; }
+
+    /// <summary>One more with every start and end of a daemon: what belongs to a former one is void.</summary>
+    public int Generation { get; private set; }
+
+    public List<SimulatedDriver> Drivers { get; } = [];
+
+    public bool HostIsUp { get; private set; }
+
+    public bool IsRunning => Core is not null;
+
+    public bool IsLeaving { get; private set; }
+
+    /// <summary>The daemon does nothing before.</summary>
+    public long DaemonFrozenUntil { get; private set; }
+
+    /// <summary>Nothing on this host does anything before.</summary>
+    public long HostFrozenUntil { get; private set; }
+
+    public bool IsFrozen => DaemonFrozenUntil > _world.Events.Now;
+
+    /// <summary>Takes connections: runs and is not frozen.</summary>
+    public bool Answers => IsRunning && !IsFrozen;
+
+    /// <summary>Since when the log in memory is what the persists made it; mirrors what the core must hold.</summary>
+    public LogMirror Log { get; private set; } = new([]);
+
+    public Instant LocalNow => Clock.At(_world.Events.Now);
+
+    public void BootHost()
+    {
+        HostIsUp = true;
+        Clock = BootClock();
+        foreach (var driver in Drivers)
+        {
+            driver.Start();
+        }
+    }
+
+    public void StartDaemon()
+    {
+        if (!HostIsUp || IsRunning)
+        {
+            return;
+        }
+
+        Generation++;
+        _inbox.Clear();
+        IsLeaving = _holdsOutputs = false;
+        _freezeBeforeOutputs = null;
+        DaemonFrozenUntil = HostFrozenUntil;
+        var stored = Disk.Read();
+        Log = new LogMirror(stored.Entries);
+        var scenario = _world.Scenario;
+        var settings = new MachineSettings
+        {
+            Self = Id,
+            Address = AddressOf(Index),
+            Addresses = [.. Enumerable.Range(0, scenario.Machines).Select(AddressOf).Order(StringComparer.Ordinal)],
+            Lease = scenario.Lease,
+            Services = scenario.Services,
+            Drivers = [.. scenario.Drivers.Select(plan => new ListedDriver(plan.Name, plan.Service))],
+            Incarnation = _chance.Bits(),
+            Seed = _chance.Bits(),
+            WallClockSeconds = 1_800_000_000 + (_world.Events.Now / 1_000_000),
+            PlantedBug = scenario.Bug,
+        };
+        Core = _world.Guarded(Id.Value, () => new MachineCore(settings, stored, LocalNow));
+        _world.Note(Id.Value, $"the daemon starts with term {stored.HardState.Term}, vote {stored.HardState.Vote?.Value ?? "none"}, {stored.Entries.Length} entries");
+        _world.Checks.Started(this);
+        PlanTick();
+    }
+
+    /// <summary>The daemon process dies, drivers live on. Its kernel closes its sockets.</summary>
+    public void KillDaemon()
+    {
+        if (!IsRunning)
+        {
+            return;
+        }
+
+        EndDaemon();
+        _world.Network.ProcessDied(Index);
+    }
+
+    /// <summary>Power loss: all processes end at once and nobody is told.</summary>
+    public void CrashHost()
+    {
+        if (!HostIsUp)
+        {
+            return;
+        }
+
+        HostIsUp = false;
+        EndDaemon();
+        foreach (var driver in Drivers)
+        {
+            driver.Vanish();
+        }
+
+        DaemonFrozenUntil = HostFrozenUntil = 0;
+        _world.Network.HostDied(Index);
+    }
+
+    public void Freeze(long duration, bool wholeHost)
+    {
+        var until = _world.Events.Now + duration;
+        DaemonFrozenUntil = Math.Max(DaemonFrozenUntil, until);
+        if (wholeHost)
+        {
+            HostFrozenUntil = Math.Max(HostFrozenUntil, until);
+            _world.Events.At(until, () => _world.Acting.Recheck(this));
+        }
+
+        _world.Events.At(until, _world.Changed);
+    }
+
+    /// <summary>The freeze falls between the next step and its outputs: what was decided before is done after.</summary>
+    public void FreezeBeforeOutputs(long duration, bool wholeHost) => _freezeBeforeOutputs = (duration, wholeHost);
+
+    public void Post(Input input)
+    {
+        if (IsRunning)
+        {
+            _inbox.Enqueue(input);
+            PlanLoop(_chance.Between(1, 30));
+        }
+    }
+
+    public DriverConnection NextConnection() => new(++_connections);
+
+    private static string AddressOf(int index) => $"m{index + 1}:3001";
+
+    private SimulatedClock BootClock() => new(_chance.Between(0, 1_000_000_000), _world.Scenario.ClockRates[Index]);
+
+    private void EndDaemon()
+    {
+        Core = null;
+        Generation++;
+        _inbox.Clear();
+        _loopPlanned = false;
+        _tickGeneration++;
+        _tickPlannedFor = long.MaxValue;
+        Disk.Crash();
+        DaemonFrozenUntil = HostFrozenUntil;
+        _world.Checks.Stopped(this);
+        foreach (var driver in Drivers)
+        {
+            driver.DaemonEnded();
+        }
+    }
+
+    private void PlanLoop(long delay)
+    {
+        if (_loopPlanned || _holdsOutputs)
+        {
+            return;
+        }
+
+        _loopPlanned = true;
+        if (_chance.Happens(_world.Scenario.StallShare))
+        {
+            delay += _chance.Between(0, _world.Scenario.StallMax);
+        }
+
+        var generation = Generation;
+        _world.Events.At(Math.Max(_world.Events.Now + delay, DaemonFrozenUntil), () =>
+        {
+            if (generation == Generation)
+            {
+                RunLoop();
+            }
+        });
+    }
+
+    private void RunLoop()
+    {
+        _loopPlanned = false;
+        if (IsFrozen)
+        {
+            PlanLoop(0);
+            return;
+        }
+
+        if (_inbox.TryDequeue(out var input))
+        {
+            Step(input);
+        }
+        else if (Core!.WakeAt <= LocalNow)
+        {
+            if (++_wakesAtOnce > 2_000)
+            {
+                throw new ViolationException(Invariant.NoCrash, $"{Id} wants to be woken without end, at {Core.WakeAt}");
+            }
+
+            Step(new Input.Tick());
+        }
+
+        if (Core is null)
+        {
+            return;
+        }
+
+        if (_inbox.Count > 0)
+        {
+            PlanLoop(_chance.Between(5, 40));
+        }
+        else
+        {
+            PlanTick();
+        }
+    }
+
+    private void PlanTick()
+    {
+        var due = Math.Max(Clock.TrueTimeOf(Core!.WakeAt), _world.Events.Now);
+        if (due != _world.Events.Now)
+        {
+            _wakesAtOnce = 0;
+        }
+
+        if (due == long.MaxValue || due == _tickPlannedFor)
+        {
+            return;
+        }
+
+        _tickPlannedFor = due;
+        var generation = ++_tickGeneration;
+        _world.Events.At(due + _chance.Between(1, 150), () =>
+        {
+            if (generation == _tickGeneration && Core is not null)
+            {
+                _tickPlannedFor = long.MaxValue;
+                PlanLoop(0);
+            }
+        });
+    }
+
+    private void Step(Input input)
+    {
+        var now = LocalNow;
+        if (input is Input.RequestMade or Input.GoodbyeRequested)
+        {
+            IsLeaving |= input is Input.GoodbyeRequested;
+            _world.Note(Id.Value, input);
+        }
+
+        var outputs = _world.Guarded(Id.Value, () => Core!.Step(input, now));
+        if (_freezeBeforeOutputs is not { } freeze || outputs.Count == 0)
+        {
+            Perform(outputs);
+            return;
+        }
+
+        _freezeBeforeOutputs = null;
+        _holdsOutputs = true;
+        Freeze(freeze.Duration, freeze.WholeHost);
+        var held = outputs.ToArray();
+        var generation = Generation;
+        _world.Events.At(DaemonFrozenUntil, () =>
+        {
+            if (generation == Generation)
+            {
+                _holdsOutputs = false;
+                Perform(held);
+                if (Core is not null)
+                {
+                    PlanLoop(0);
+                }
+            }
+        });
+    }
+
+    private void Perform(IReadOnlyList<Output> outputs)
+    {
+        var generation = Generation;
+        foreach (var output in outputs)
+        {
+            Perform(output);
+            if (generation != Generation)
+            {
+                return;
+            }
+        }
+
+        if (Core is not null)
+        {
+            _world.Checks.AfterStep(this);
+        }
+    }
+
+    private void Perform(Output output)
+    {
+        switch (output)
+        {
+            case Output.Send send:
+                if (send.Message.Body is not (PeerBody.Append { Entries.Length: 0 } or PeerBody.AppendAnswer { Success: true } or PeerBody.Echo or PeerBody.Hello))
+                {
+                    _world.Note(Id.Value, send);
+                }
+
+                _world.Checks.Sent(this, send);
+                _world.Network.Send(Index, _world.MachineOf(send.To).Index, send.Message);
+                break;
+            case Output.Disconnect disconnect:
+                _world.Note(Id.Value, disconnect);
+                _world.Network.Break(Index, _world.MachineOf(disconnect.Machine).Index);
+                break;
+            case Output.Persist persist:
+                _world.Note(Id.Value, persist);
+                _world.Checks.Persisting(this, persist);
+                Log.Take(persist);
+                var generation = Generation;
+                Disk.Write(persist, sequence =>
+                {
+                    if (generation == Generation)
+                    {
+                        Post(new Input.Persisted(sequence));
+                    }
+                });
+                break;
+            case Output.DriverAccepted accepted:
+                DriverAt(accepted.Connection)?.Deliver(accepted.Connection, driver => driver.Accepted(accepted));
+                break;
+            case Output.DriverRefused refused:
+                _world.Note(Id.Value, $"refuses a driver: {refused.Reason}");
+                DriverAt(refused.Connection)?.Deliver(refused.Connection, driver => driver.Refused());
+                break;
+            case Output.Trigger trigger:
+                _world.Note(Id.Value, $"triggers {DriverAt(trigger.Connection)?.Name}: {trigger.Call.Service} {(trigger.Call.IsMaster ? "start" : "stop")} "
+                    + $"token {trigger.Call.Token}{(trigger.Call.Kill ? ", kill" : "")} #{trigger.Call.Sequence}: {trigger.Call.Reason}");
+                DriverAt(trigger.Connection)?.Deliver(trigger.Connection, driver => driver.Called(trigger.Call));
+                break;
+            case Output.CancelTrigger cancel:
+                DriverAt(cancel.Connection)?.Deliver(cancel.Connection, driver => driver.Cancelled(cancel.Service, cancel.Sequence));
+                break;
+            case Output.DriverLease lease:
+                DriverAt(lease.Connection)?.Deliver(lease.Connection, driver => driver.Renewed(lease));
+                break;
+            case Output.Departed:
+                _world.Note(Id.Value, "has said goodbye and exits");
+                _world.Checks.Departed(this);
+                KillDaemon();
+                break;
+            default:
+                _world.Note(Id.Value, output);
+                break;
+        }
+    }
+
+    private SimulatedDriver? DriverAt(DriverConnection connection) => Drivers.Find(driver => driver.IsAt(connection));
+}

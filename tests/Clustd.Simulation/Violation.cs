@@ -1,0 +1,30 @@
+namespace Clustd.Simulation;
+
+/// <summary>An invariant does not hold: the run ends here.</summary>
+internal sealed class ViolationException(string invariant, string sentence) : Exception($"{invariant}: {sentence}")
+{
+    public string Invariant { get; } = invariant;
+}
+
+/// <summary>The invariants by number and name. Ix are of consensus (Ongaro, figure 3.2), Px are the promises of the README.</summary>
+internal static class Invariant
+{
+    public const string NoCrash = "I0 the core does not break";
+    public const string ElectionSafety = "I1 election safety: at most one leader per term";
+    public const string LeaderAppendOnly = "I2 a leader never overwrites or deletes entries of its own log";
+    public const string LogMatching = "I3 log matching: same index and term, same log up to there";
+    public const string LeaderCompleteness = "I4 leader completeness: what was committed is in the log of every later leader";
+    public const string StateMachineSafety = "I5 state machine safety: same applied index, same state";
+    public const string DurableBeforeSent = "I6 what a message promises is durable before it leaves, and after a crash";
+    public const string CommittedIsDurable = "I7 committed means durable on a majority of voters";
+    public const string TokensGrow = "P1 tokens strictly grow, and each has one holder";
+    public const string OneMaster = "P2 two masters never overlap";
+    public const string NoReleaseWhileRunning = "P2a nothing is released while it runs";
+    public const string OneInstance = "P2b one active instance per machine and driver";
+    public const string ThawedStops = "P3 what thawed after its lease stops before it acts for long";
+    public const string MajorityHasMaster = "P4 a healthy majority has a master within the bound";
+    public const string MinorityStops = "P4a without a quorum everything stops within the bound";
+    public const string QuietIsStable = "P5 nothing fails over when nothing fails";
+    public const string OneCallAtATime = "D1 a driver has one call per service at a time, in order";
+    public const string PersistInOrder = "D2 persists are numbered in order";
+}

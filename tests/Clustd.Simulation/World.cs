@@ -1,0 +1,106 @@
+using Clustd.Core;
+
+namespace Clustd.Simulation;
+
+/// <summary>
+/// A cluster in one thread: machines, network, disks, drivers and faults, all from one seed, in true time. Runs until the scenario's end or
+/// the first violated invariant.
+/// </summary>
+internal sealed class World
+{
+    private readonly Transcript _transcript;
+    private readonly Faults _faults;
+    private readonly Health _health;
+
+    public World(Scenario scenario, Transcript transcript)
+    {
+        Scenario = scenario;
+        _transcript = transcript;
+        var chance = new Chance(scenario.Seed);
+        Checks = new Checks(this);
+        Acting = new Acting(this);
+        Machines = new SimulatedMachine[scenario.Machines];
+        for (var i = 0; i < Machines.Length; i++)
+        {
+            Machines[i] = new SimulatedMachine(this, i, chance.Split());
+        }
+
+        Network = new Network(this, chance.Split());
+        _health = new Health(this);
+        _faults = new Faults(this, chance.Split());
+    }
+
+    public Scenario Scenario { get; }
+
+    public EventQueue Events { get; } = new();
+
+    public Network Network { get; }
+
+    public SimulatedMachine[] Machines { get; }
+
+    public Acting Acting { get; }
+
+    public Checks Checks { get; }
+
+    /// <summary>Faults may begin; after it comes the quiet tail, in which a healthy cluster must show itself.</summary>
+    public bool IsChaos => Events.Now < Scenario.ChaosEnd;
+
+    /// <summary>The longest that a healthy majority went without a master, as a share of the bound.</summary>
+    public double WorstShareOfBound => _health.WorstShareOfBound;
+
+    /// <summary>Two runs of one seed have the same: events, commits, grants, terms.</summary>
+    public string Digest => $"{Events.Performed} events, {Checks.Committed} commits, {Acting.Begun} starts, {Checks.Elections} terms";
+
+    public void Run()
+    {
+        Note("world", Scenario.ToString());
+        foreach (var machine in Machines)
+        {
+            Events.At(_faults.StartDelay(), () =>
+            {
+                machine.BootHost();
+                machine.StartDaemon();
+            });
+        }
+
+        _faults.Begin();
+        _health.Begin();
+        while (Events.PerformNext(Scenario.End))
+        {
+        }
+    }
+
+    /// <summary>Something about who is healthy and connected has changed: bounds count anew from here.</summary>
+    public void Changed() => _health.Changed();
+
+    /// <summary>A session ended or a service failed.</summary>
+    public void Lost(string what) => _health.Lost(what);
+
+    public void Note(string who, object what) => _transcript.Note(Events.Now, who, what);
+
+    public SimulatedMachine MachineOf(MachineId id)
+    {
+        foreach (var machine in Machines)
+        {
+            if (machine.Id == id)
+            {
+                return machine;
+            }
+        }
+
+        throw new ViolationException(Invariant.NoCrash, $"a message is addressed to {id}, which does not exist");
+    }
+
+    /// <summary>Runs code of the core: whatever it throws is a violation.</summary>
+    public T Guarded<T>(string who, Func<T> core)
+    {
+        try
+        {
+            return core();
+        }
+        catch (Exception exception) when (exception is not ViolationException)
+        {
+            throw new ViolationException(Invariant.NoCrash, $"on {who}: {exception}");
+        }
+    }
+}

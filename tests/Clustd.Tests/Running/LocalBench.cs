@@ -1,0 +1,129 @@
+using System.Collections.Immutable;
+using Clustd.Core;
+using Clustd.Core.Cluster;
+using Clustd.Core.Running;
+
+namespace Clustd.Tests.Running;
+
+/// <summary>LocalServices with a fake clock, one service 'web' (kill_timeout 0.5 s) and a lease of 1 s. Speaks in verbs.</summary>
+internal sealed class LocalBench
+{
+    public static readonly ServiceName Web = new("web");
+    public static readonly MachineId Self = new("cm-1");
+    private readonly LocalServices _local;
+    private readonly SessionId _session = new(50);
+    private long _connections;
+    private long _index = 100;
+
+    public LocalBench(string[]? listed = null, long storedLastIndex = 0, OnStopFailure onStopFailure = OnStopFailure.Block)
+    {
+        var definition = new ServiceDefinition { Name = Web, OnStopFailure = onStopFailure };
+        State = new ClusterState
+        {
+            Lease = TimeSpan.FromSeconds(1), AppliedIndex = 100,
+            Sessions = ImmutableSortedDictionary<SessionId, Session>.Empty.Add(_session, new Session(_session, Self, StoreId.None, TimeSpan.FromSeconds(1))),
+            Services = ImmutableSortedDictionary<ServiceName, ServiceState>.Empty.Add(
+                Web, new ServiceState(definition, null, null, ImmutableSortedDictionary<MachineId, FailureRecord>.Empty, false)),
+        };
+        _local = new LocalServices(
+            new MachineSettings
+            {
+                Self = Self, Address = "a:1", Addresses = ["a:1"], Lease = TimeSpan.FromSeconds(1), Incarnation = 7, Seed = 1, WallClockSeconds = 1,
+                Drivers = [.. (listed ?? []).Select(name => new ListedDriver(new DriverName(name), Web))],
+            },
+            Now) { StoredLastIndex = storedLastIndex };
+        Hold(seconds: 1000);
+    }
+
+    public Instant Now { get; private set; } = new(5_000_000);
+
+    public ClusterState State { get; private set; }
+
+    public SessionHold Held { get; private set; }
+
+    public List<Output> Outputs { get; } = [];
+
+    public LocalServices Local => _local;
+
+    public IEnumerable<TriggerCall> Triggers => Outputs.OfType<Output.Trigger>().Select(trigger => trigger.Call);
+
+    public IEnumerable<string> Told => Outputs.OfType<Output.Trigger>().Select(trigger => $"{trigger.Connection.Value}:{(trigger.Call.IsMaster ? "start" : trigger.Call.Kill ? "kill" : "stop")}");
+
+    public LocalPhase Phase => _local.View.Single(view => view.Service == Web).Phase;
+
+    public LocalBench Hold(double seconds)
+    {
+        Held = new SessionHold(_session, Now + TimeSpan.FromSeconds(seconds));
+        return this;
+    }
+
+    public DriverConnection Register(string name, int order = 0, bool certain = true, string? instance = null, DriverServiceState[]? states = null, TimeSpan? needsToStop = null)
+    {
+        var connection = new DriverConnection(++_connections);
+        _local.Registered(connection, new DriverRegistration
+        {
+            Name = new DriverName(name), Instance = instance ?? name + "-1", Services = [Web], Order = order, StopsForCertain = certain, States = [.. states ?? []], StopTimeout = needsToStop,
+        }, Now);
+        Step();
+        return connection;
+    }
+
+    public LocalBench Assign(long token, AssignmentState state = AssignmentState.Starting) =>
+        Set(service => service with { Assignment = new Assignment(Self, _session, new Token(token), TimeSpan.FromMilliseconds(500), state, null, "chosen", ++_index), Vacated = null });
+
+    public LocalBench Becomes(AssignmentState state) =>
+        Set(service => service with { Assignment = service.Assignment! with { State = state, SinceIndex = ++_index } });
+
+    public LocalBench Released() => Set(service => service with { Assignment = null });
+
+    public LocalBench Answer(DriverConnection connection, string? error = null)
+    {
+        var call = Calls[connection];
+        _local.Answered(connection, Web, call.Sequence, error, Now);
+        return Step();
+    }
+
+    public LocalBench Pass(double seconds)
+    {
+        Now += TimeSpan.FromSeconds(seconds);
+        return Step();
+    }
+
+    public LocalBench Step()
+    {
+        Outputs.Clear();
+        _local.Reconcile(State, Held, Now, Outputs);
+        foreach (var trigger in Outputs.OfType<Output.Trigger>())
+        {
+            Calls[trigger.Connection] = trigger.Call;
+        }
+
+        return this;
+    }
+
+    public TimeSpan Renew(DriverConnection connection)
+    {
+        _local.Renewed(connection, Now.Microseconds, Now);
+        Step();
+        return Outputs.OfType<Output.DriverLease>().Single().Left;
+    }
+
+    /// <summary>A registered driver that has acknowledged its first `false` and then the start; the service runs under the token.</summary>
+    public DriverConnection RunningDriver(string name = "app", long token = 1001, bool certain = true)
+    {
+        var connection = Register(name, certain: certain);
+        Answer(connection);
+        Assign(token);
+        Answer(connection);
+        Becomes(AssignmentState.Running);
+        return connection;
+    }
+
+    private SortedDictionary<DriverConnection, TriggerCall> Calls { get; } = [];
+
+    private LocalBench Set(Func<ServiceState, ServiceState> change)
+    {
+        State = State with { AppliedIndex = ++_index, Services = State.Services.SetItem(Web, change(State.Services[Web])) };
+        return Step();
+    }
+}

@@ -1,0 +1,271 @@
+using Clustd.Core;
+using Clustd.Core.Cluster;
+using Clustd.Core.Running;
+using Shouldly;
+using Xunit;
+
+namespace Clustd.Tests.Running;
+
+public sealed class LocalServicesTests
+{
+    [Fact]
+    public void Without_any_driver_the_service_runs_at_once()
+    {
+        var bench = new LocalBench().Assign(1001);
+        bench.Local.Wanted.ShouldBe([new Command.ReportRunning(LocalBench.Web, new Token(1001))]);
+    }
+
+    [Fact]
+    public void A_new_driver_is_told_false_at_once()
+    {
+        var bench = new LocalBench();
+        bench.Register("app");
+        bench.Told.ShouldBe(["1:stop"]);
+    }
+
+    [Fact]
+    public void Drivers_start_in_ascending_and_stop_in_descending_order_each_awaited()
+    {
+        var bench = new LocalBench(["app", "vip"]);
+        var vip = bench.Register("vip", order: 2);
+        bench.Answer(vip);
+        var app = bench.Register("app", order: 1);
+        bench.Answer(app);
+
+        bench.Assign(1001).Told.ShouldBe(["2:start"]);
+        bench.Answer(app).Told.ShouldBe(["1:start"]);
+        bench.Local.Wanted.ShouldBeEmpty();
+        bench.Answer(vip).Local.Wanted.ShouldBe([new Command.ReportRunning(LocalBench.Web, new Token(1001))]);
+
+        bench.Becomes(AssignmentState.Running);
+        bench.Becomes(AssignmentState.Stopping).Told.ShouldBe(["1:stop"]);
+        bench.Answer(vip).Told.ShouldBe(["2:stop"]);
+        bench.Local.Wanted.ShouldBeEmpty();
+        bench.Answer(app).Local.Wanted.Single().ShouldBeOfType<Command.Release>().Failed.ShouldBeFalse();
+    }
+
+    [Fact]
+    public void A_start_under_way_is_cancelled_and_false_follows_only_when_it_has_returned()
+    {
+        var bench = new LocalBench();
+        var app = bench.Register("app");
+        bench.Answer(app);
+        bench.Assign(1001);
+        bench.Becomes(AssignmentState.Stopping);
+        bench.Outputs.OfType<Output.CancelTrigger>().Count().ShouldBe(1);
+        bench.Triggers.ShouldBeEmpty();
+        bench.Answer(app, "cancelled").Told.ShouldBe(["1:stop"]);
+    }
+
+    [Fact]
+    public void A_required_driver_that_fails_to_start_is_stopped_before_the_failure_is_released()
+    {
+        var bench = new LocalBench(["app"]);
+        var app = bench.Register("app");
+        bench.Answer(app);
+        bench.Assign(1001).Answer(app, "port in use").Told.ShouldBe(["1:stop"]);
+        bench.Local.Wanted.ShouldBeEmpty();
+        var release = bench.Answer(app).Local.Wanted.Single().ShouldBeOfType<Command.Release>();
+        release.Failed.ShouldBeTrue();
+        release.Reason.ShouldContain("port in use");
+    }
+
+    [Fact]
+    public void An_experiment_that_fails_moves_nothing()
+    {
+        var bench = new LocalBench(["app"]);
+        var app = bench.Register("app", order: 1);
+        bench.Answer(app);
+        var experiment = bench.Register("experiment", order: 0);
+        bench.Answer(experiment);
+        bench.Assign(1001).Answer(experiment, "boom").Told.ShouldBe(["1:start"]);
+        bench.Answer(app).Local.Wanted.Single().ShouldBeOfType<Command.ReportRunning>();
+    }
+
+    [Fact]
+    public void A_planned_stop_that_fails_aborts_the_move_and_starts_again()
+    {
+        var bench = new LocalBench(["app"]);
+        var app = bench.RunningDriver();
+        bench.Becomes(AssignmentState.Stopping);
+        bench.Answer(app, "busy").Told.ShouldBe(["1:start"]);
+        bench.Local.Wanted.Single().ShouldBeOfType<Command.AbortMove>().Reason.ShouldContain("busy");
+    }
+
+    [Fact]
+    public void At_the_end_of_the_hold_everything_stops_at_once_and_gets_no_lease_any_more() // rule 13
+    {
+        var bench = new LocalBench(["app"]);
+        var app = bench.RunningDriver();
+        bench.Hold(seconds: 1);
+        bench.Renew(app).ShouldBe(TimeSpan.FromSeconds(1));
+        bench.Pass(seconds: 1).Told.ShouldBe(["1:kill"]);
+        bench.Triggers.Single().Limit.ShouldBe(TimeSpan.FromMilliseconds(500));
+        bench.Renew(app).ShouldBe(TimeSpan.Zero);
+    }
+
+    [Fact]
+    public void A_hold_that_comes_back_starts_nothing_before_the_former_run_is_stopped() // rule 13
+    {
+        var bench = new LocalBench(["app"]);
+        var app = bench.RunningDriver();
+        bench.Hold(seconds: 1).Pass(seconds: 1);
+        bench.Hold(seconds: 1).Step().Triggers.ShouldBeEmpty();
+        bench.Renew(app).ShouldBe(TimeSpan.Zero);
+        bench.Phase.ShouldBe(LocalPhase.WaitingForLeaseEnd);
+        bench.Answer(app).Told.ShouldBe(["1:start"]);
+    }
+
+    [Fact]
+    public void A_freeze_over_the_end_of_the_hold_counts_as_its_end_even_if_it_was_extended_since() // rule 13, P3
+    {
+        var bench = new LocalBench(["app"]);
+        bench.RunningDriver();
+        bench.Hold(seconds: 1).Step();
+        bench.Hold(seconds: 3).Pass(seconds: 0.5).Triggers.ShouldBeEmpty(); // extended in time
+
+        bench.Hold(seconds: 9).Pass(seconds: 3).Told.ShouldBe(["1:kill"]); // extended after it was over: the driver's own lease has run out
+    }
+
+    [Fact]
+    public void A_lost_driver_counts_as_running_until_its_last_lease_and_k_times_kill_timeout_are_over() // rule 15
+    {
+        var bench = new LocalBench(["app"]);
+        bench.Hold(seconds: 1);
+        var app = bench.Register("app");
+        bench.Answer(app).Assign(1001).Answer(app).Becomes(AssignmentState.Running);
+        var until = bench.Held.Until;
+        bench.Local.Lost(app, bench.Now);
+        bench.Hold(seconds: 1000).Step();
+        var over = until + LeaseTiming.Stretch(TimeSpan.FromMilliseconds(500));
+        bench.Pass((over - bench.Now).TotalSeconds - 0.000001).Local.Wanted.ShouldBeEmpty();
+        bench.Pass(seconds: 0.000001).Local.Wanted.Single().ShouldBeOfType<Command.Release>().Failed.ShouldBeTrue();
+    }
+
+    [Fact]
+    public void A_driver_that_comes_back_in_time_with_the_same_state_is_not_told_anything() // P5
+    {
+        var bench = new LocalBench(["app"]);
+        bench.Local.Lost(bench.RunningDriver(), bench.Now);
+        bench.Step();
+        bench.Register("app", states: [new DriverServiceState(LocalBench.Web, true, new Token(1001))]);
+        bench.Triggers.ShouldBeEmpty();
+        bench.Phase.ShouldBe(LocalPhase.Running);
+    }
+
+    [Fact]
+    public void The_guards_proof_of_a_dead_driver_releases_at_once()
+    {
+        var bench = new LocalBench(["app"]);
+        bench.Local.Lost(bench.RunningDriver(), bench.Now);
+        bench.Step().Local.Wanted.ShouldBeEmpty();
+        bench.Local.Stopped(new DriverName("app"), "app-1", LocalBench.Web, new Token(1001), "pipe closed", bench.Now);
+        bench.Step().Local.Wanted.Single().ShouldBeOfType<Command.Release>().Failed.ShouldBeTrue();
+    }
+
+    [Fact]
+    public void A_late_proof_of_an_earlier_start_under_the_same_token_proves_nothing()
+    {
+        var bench = new LocalBench(["app"]);
+        var app = bench.RunningDriver();
+        bench.Hold(seconds: 1).Pass(seconds: 1).Answer(app); // killed, acknowledged
+        bench.Hold(seconds: 1000).Step().Told.ShouldBe(["1:start"]);
+        bench.Answer(app);
+        bench.Local.Lost(app, bench.Now);
+        bench.Local.Stopped(new DriverName("app"), "app-1", LocalBench.Web, new Token(1001), "the first run", bench.Now);
+        bench.Step().Local.Wanted.ShouldBeEmpty();
+    }
+
+    [Fact]
+    public void Once_a_release_was_asked_for_nothing_starts_under_its_token_again() // rule 11: it may be applied at any time
+    {
+        var bench = new LocalBench(["app"]);
+        var app = bench.RunningDriver();
+        bench.Becomes(AssignmentState.Stopping).Answer(app).Local.Wanted.Single().ShouldBeOfType<Command.Release>();
+        bench.Becomes(AssignmentState.Running).Triggers.ShouldBeEmpty(); // a late AbortMove of an earlier move
+        bench.Hold(seconds: 1).Step().Pass(seconds: 2);
+        bench.Hold(seconds: 1000).Step().Triggers.ShouldBeEmpty();
+        bench.Local.Wanted.Single().ShouldBeOfType<Command.Release>();
+    }
+
+    [Fact]
+    public void A_second_instance_waits_until_the_first_is_proven_stopped()
+    {
+        var bench = new LocalBench(["app"]);
+        var first = bench.RunningDriver();
+        var second = bench.Register("app", instance: "app-2");
+        bench.Told.ShouldBe(["2:stop"]);
+        bench.Answer(second).Triggers.ShouldBeEmpty();
+        bench.Renew(second).ShouldBe(TimeSpan.Zero);
+        bench.Local.Lost(first, bench.Now);
+        bench.Step().Triggers.ShouldBeEmpty();
+        bench.Pass(seconds: 1002).Triggers.ShouldBeEmpty(); // the hold is over as well
+        bench.Hold(seconds: 10).Step().Told.ShouldBe(["2:start"]);
+    }
+
+    [Fact]
+    public void After_its_start_a_daemon_releases_nothing_because_no_driver_is_there() // rule 14
+    {
+        var bench = new LocalBench(storedLastIndex: 1_000_000).Assign(1001, AssignmentState.Running);
+        bench.Becomes(AssignmentState.Stopping).Local.Wanted.ShouldBeEmpty();
+        bench.Pass(seconds: 1.5).Local.Wanted.ShouldBeEmpty();
+        bench.Pass(seconds: 0.04).Local.Wanted.Single().ShouldBeOfType<Command.Release>();
+    }
+
+    [Fact]
+    public void After_its_start_a_daemon_lets_carry_on_whoever_runs_the_token_and_starts_nobody_else() // rule 14, P5
+    {
+        var bench = new LocalBench(["app"], storedLastIndex: 1_000_000).Assign(1001, AssignmentState.Running);
+        var fresh = bench.Register("app", instance: "app-2");
+        bench.Answer(fresh).Triggers.ShouldBeEmpty();
+        bench.Register("app", states: [new DriverServiceState(LocalBench.Web, true, new Token(1001))]);
+        bench.Triggers.ShouldBeEmpty();
+        bench.Phase.ShouldBe(LocalPhase.Running);
+        bench.Pass(seconds: 2).Triggers.ShouldBeEmpty();
+    }
+
+    [Fact]
+    public void A_goodbye_kills_what_does_not_stop_and_is_empty_only_when_all_is_proven()
+    {
+        var bench = new LocalBench(["app"]);
+        var app = bench.RunningDriver();
+        bench.Local.Leave("SIGTERM", bench.Now);
+        bench.Step().Told.ShouldBe(["1:stop"]);
+        bench.Answer(app, "no").Told.ShouldBe(["1:kill"]);
+        bench.Local.IsEmpty.ShouldBeFalse();
+        bench.Answer(app).Local.IsEmpty.ShouldBeTrue();
+        bench.Local.Wanted.Single().ShouldBeOfType<Command.Release>();
+        bench.Local.Report.Leaving.ShouldBeTrue();
+    }
+
+    [Fact]
+    public void A_best_effort_driver_that_cannot_be_killed_leaves_the_service_stuck()
+    {
+        var bench = new LocalBench(["app"]);
+        var app = bench.RunningDriver(certain: false);
+        bench.Local.Failed(app, LocalBench.Web, new Token(1001), "crashed", bench.Now);
+        bench.Step().Answer(app, "no").Answer(app, "no");
+        bench.Local.Wanted.Single().ShouldBeOfType<Command.ReportStuck>();
+        bench.Pass(seconds: 5000).Local.Wanted.OfType<Command.Release>().ShouldBeEmpty();
+    }
+
+    [Fact]
+    public void A_driver_that_needs_longer_than_the_service_grants_is_refused_with_the_way_out()
+    {
+        var bench = new LocalBench();
+        bench.Register("slow", needsToStop: TimeSpan.FromSeconds(60));
+        bench.Outputs.OfType<Output.DriverRefused>().Single().Reason.ShouldContain("Raise stop_timeout");
+    }
+
+    [Fact]
+    public void The_report_gets_a_new_version_whenever_its_content_changes_and_only_then()
+    {
+        var bench = new LocalBench(["app"]).Step();
+        var before = bench.Local.Report;
+        before.Services.Single().Missing.ShouldBe("app");
+        bench.Pass(seconds: 1).Local.Report.Version.ShouldBe(before.Version);
+        bench.Register("app");
+        bench.Local.Report.Version.ShouldBeGreaterThan(before.Version);
+        bench.Local.Report.Services.Single().Ready.ShouldBeTrue();
+    }
+}
