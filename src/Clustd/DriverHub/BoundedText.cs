@@ -1,6 +1,6 @@
 using System.Text;
 
-namespace Clustd.DriverHub;
+namespace Clustd.Hub;
 
 /// <summary>Text from a driver, made fit for a log line and an event: one line, of a bounded length.</summary>
 internal static class BoundedText

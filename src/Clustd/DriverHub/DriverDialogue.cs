@@ -3,7 +3,7 @@ using Clustd.Client.Protocol;
 using Clustd.Core;
 using Microsoft.Extensions.Logging;
 
-namespace Clustd.DriverHub;
+namespace Clustd.Hub;
 
 /// <summary>
 /// What is said on one driver's connection: proof, registration, then inputs one way and outputs the other. It translates and decides nothing;

@@ -6,12 +6,13 @@ using Clustd.Http;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.Logging;
 
-namespace Clustd.DriverHub;
+namespace Clustd.Hub;
 
 /// <summary>
 /// The daemon's side of the driver protocol: what drivers say becomes inputs of the decision loop, what the loop decides becomes calls of the
 /// drivers. It translates and decides nothing.
 /// </summary>
+/// <remarks>The namespace is Hub, not DriverHub: a type must not be hidden by a namespace of its own name.</remarks>
 public sealed partial class DriverHub : IAsyncDisposable
 {
     private static readonly TimeSpan GoodbyeLimit = TimeSpan.FromMilliseconds(250);

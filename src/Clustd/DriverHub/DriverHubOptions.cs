@@ -1,6 +1,6 @@
 using Clustd.Core;
 
-namespace Clustd.DriverHub;
+namespace Clustd.Hub;
 
 /// <summary>What the hub is told of itself, and how much it puts up with.</summary>
 public sealed record DriverHubOptions

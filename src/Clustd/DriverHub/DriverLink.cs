@@ -2,7 +2,7 @@ using System.Net.WebSockets;
 using System.Threading.Channels;
 using Clustd.Client.Protocol;
 
-namespace Clustd.DriverHub;
+namespace Clustd.Hub;
 
 /// <summary>
 /// One driver's WebSocket: reads, sends from a bounded queue, and ends with a reason that the driver can read. Knows nothing of what is said.

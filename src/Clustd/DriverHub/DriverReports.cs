@@ -1,7 +1,7 @@
 using Clustd.Client.Protocol;
 using Clustd.Core;
 
-namespace Clustd.DriverHub;
+namespace Clustd.Hub;
 
 /// <summary>What one driver says for people to read: bounded in length, in number and in what is remembered of it.</summary>
 internal sealed class DriverReports(DriverHub hub, DriverHubOptions options)

@@ -2,7 +2,7 @@ using System.Collections.Immutable;
 using Clustd.Client.Protocol;
 using Clustd.Core;
 
-namespace Clustd.DriverHub;
+namespace Clustd.Hub;
 
 /// <summary>
 /// Checks what a driver says of itself. Everything is bounded here: the decision loop adds these durations to its clock, and an

@@ -1,4 +1,4 @@
-namespace Clustd.DriverHub;
+namespace Clustd.Hub;
 
 /// <summary>Lets <c>perSecond</c> pass, sustained, and <c>burst</c> at once. One caller at a time.</summary>
 internal sealed class TokenBucket(TimeProvider time, int perSecond, int burst)

@@ -218,7 +218,7 @@ public sealed partial class Api
         try
         {
             var body = await ApiBody.ReadAsync(context, ApiJson.Default.GoodbyeBody);
-            _services.Post(new Input.GoodbyeRequested(DriverHub.BoundedText.OneLine(body.Reason, "an operator asked for it.")));
+            _services.Post(new Input.GoodbyeRequested(Hub.BoundedText.OneLine(body.Reason, "an operator asked for it.")));
             return ApiAnswer.Json(202, new RequestOutcome(true, "This machine says goodbye: its services stop and move, then the daemon ends."), ApiJson.Default.RequestOutcome);
         }
         catch (ApiBodyException e)
@@ -230,7 +230,7 @@ public sealed partial class Api
     private static MachineId? MachineOrNone(string? id) => id is null ? null : new MachineId(Named("target", id));
 
     // It goes to the leader and into sentences: what cannot be a name is not sent there.
-    private static string Named(string field, string name) => DriverHub.BoundedText.IsName(name, NameCharsMax)
+    private static string Named(string field, string name) => Hub.BoundedText.IsName(name, NameCharsMax)
         ? name
         : throw new ApiBodyException(ApiAnswer.Problem(400, $"Cannot read '{field}'.", $"It is no name of 1 to {NameCharsMax} printable characters.", "Correct the body."));
 
@@ -250,7 +250,7 @@ public sealed partial class Api
     private static ApiAnswer NoSnapshot() => ApiAnswer.Problem(
         503, "Nothing is known just now.", $"The decision loop has not answered for {SnapshotLimit.TotalSeconds:F0} s.", "Look at the daemon's log and at the load of this machine.");
 
-    private static string Shown(string? text) => DriverHub.BoundedText.OneLine(text, "", 100);
+    private static string Shown(string? text) => Hub.BoundedText.OneLine(text, "", 100);
 
     [LoggerMessage(LogLevel.Error, "{Method} {Path} failed in the daemon. Please report this.")]
     private static partial void LogFailed(ILogger logger, Exception exception, string method, string path);

@@ -7,7 +7,7 @@ using System.Text.Json.Serialization.Metadata;
 using Clustd.Client;
 using Clustd.Client.Protocol;
 using Clustd.Core;
-using Clustd.DriverHub;
+using Clustd.Hub;
 using Clustd.Tests.Client;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
@@ -30,7 +30,7 @@ internal sealed class HubServer : IAsyncDisposable
     private int _posted;
     private volatile int _performed;
 
-    public Clustd.DriverHub.DriverHub Hub { get; private set; } = null!;
+    public Clustd.Hub.DriverHub Hub { get; private set; } = null!;
 
     public string Url { get; private set; } = "";
 
@@ -61,11 +61,11 @@ internal sealed class HubServer : IAsyncDisposable
         builder.Logging.AddProvider(server.Log);
         builder.WebHost.ConfigureKestrel(kestrel => kestrel.Listen(IPAddress.Loopback, 0));
         server._app = builder.Build();
-        server.Hub = new Clustd.DriverHub.DriverHub(
+        server.Hub = new Clustd.Hub.DriverHub(
             with?.Invoke(options) ?? options,
             server.Post,
             server.Notes.Enqueue,
-            new Logger<Clustd.DriverHub.DriverHub>(server._app.Services.GetRequiredService<ILoggerFactory>()));
+            new Logger<Clustd.Hub.DriverHub>(server._app.Services.GetRequiredService<ILoggerFactory>()));
         server._app.UseWebSockets();
         server._app.Map("/v1/driver", (RequestDelegate)server.Hub.HandleAsync);
         server._app.Map("/", (RequestDelegate)server.Hub.HandleAsync);
