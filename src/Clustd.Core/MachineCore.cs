@@ -34,7 +34,7 @@ public sealed class MachineCore
         _timing = new LeaseTiming(settings.Lease);
         var random = new SeededRandom(settings.Seed);
         _holder = new SessionHolder(settings.Self, stored.Store, settings.Incarnation);
-        _local = new LocalServices(settings, now);
+        _local = new LocalServices(settings, now) { StoredLastIndex = stored.Entries.Length };
         _cargo = new HeartbeatCargo(settings, _holder, _local, now);
         _raft = new Raft.Raft(settings, stored, _cargo, random, _outputs, now);
         _replica = new Replica(_raft, now);

@@ -46,8 +46,11 @@ public abstract record Output
     /// <summary>The start under way is to be cancelled; its answer is still awaited.</summary>
     public sealed record CancelTrigger(DriverConnection Connection, ServiceName Service, long Sequence) : Output;
 
-    /// <summary>The lease in effect is from the driver's stamp on; zero is none.</summary>
-    public sealed record DriverLease(DriverConnection Connection, long Stamp, TimeSpan Left) : Output;
+    /// <summary>
+    /// The lease in effect is from the driver's stamp on; zero is none. Null: this daemon has just started and cannot tell yet, so the
+    /// driver keeps what the former one gave it (a daemon that is back within the lease costs no failover, P5).
+    /// </summary>
+    public sealed record DriverLease(DriverConnection Connection, long Stamp, TimeSpan? Left) : Output;
 
     public sealed record RequestAnswered(string Id, RequestOutcome Outcome) : Output;
 

@@ -21,10 +21,13 @@ internal sealed class Replica(Raft.Raft raft, Instant startedAt)
     /// <summary>When this leader itself saw the session opened in its own term; the origin for those it inherited.</summary>
     public Instant OpenedAt(Session session) => session.Id.Value > NoOpIndex ? AppliedAt(session.Id.Value) : Instant.Origin;
 
-    /// <summary>Applies the next committed entry, or returns null.</summary>
+    /// <summary>
+    /// Applies the next entry that is committed and on this machine's own disk, or returns null. Own disk: whatever this daemon acts on, its
+    /// successor must find in the log (it then knows what a former incarnation cannot have started, rule 14).
+    /// </summary>
     public Raft.LogEntry? ApplyNext(Instant now)
     {
-        if (State.AppliedIndex >= raft.CommitIndex)
+        if (State.AppliedIndex >= Math.Min(raft.CommitIndex, raft.DurableIndex))
         {
             return null;
         }

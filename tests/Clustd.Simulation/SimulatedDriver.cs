@@ -183,7 +183,7 @@ internal sealed class SimulatedDriver(World world, SimulatedMachine machine, Dri
     public void Renewed(Output.DriverLease answer)
     {
         var now = machine.LocalNow.Microseconds;
-        if (_lease.Answered(answer.Stamp, (long)answer.Left.TotalMicroseconds, now))
+        if (_lease.Answered(answer.Stamp, (long?)answer.Left?.TotalMicroseconds, now))
         {
             PlanLeaseEnd();
         }

@@ -29,6 +29,7 @@ public sealed class LocalServices
     private SessionHold _lastHold = SessionHold.None;
     private ClusterState _state = ClusterState.Empty;
     private string? _leavingReason;
+    private bool _hasHeld;
 
     public LocalServices(MachineSettings settings, Instant startedAt)
     {
@@ -200,6 +201,7 @@ public sealed class LocalServices
         }
 
         _lastHold = hold.IsHeld(now) ? hold : SessionHold.None;
+        _hasHeld |= hold.IsHeld(now);
         Renew(moment, outputs);
         Forget(moment);
         IsEmpty = _leavingReason is not null && empty;
@@ -338,7 +340,7 @@ public sealed class LocalServices
             }
 
             var starves = instance.Calls.Any(pair => _services.TryGetValue(pair.Key, out var service) && service.Starves(pair.Value));
-            var left = TimeSpan.Zero;
+            TimeSpan? left = _hasHeld || starves || _leavingReason is not null || moment.IsOver(_startedAt + LeaseTiming.Stretch(Lease)) ? TimeSpan.Zero : null;
             if (instance.Answerable && moment.IsActive(instance) && moment.Hold.IsHeld(moment.Now) && !starves)
             {
                 left = moment.Hold.Until - moment.Now;

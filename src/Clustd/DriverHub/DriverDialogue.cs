@@ -95,7 +95,7 @@ internal sealed partial class DriverDialogue(DriverConnection connection, Driver
                 link.End(WebSocketCloseStatus.PolicyViolation, "the daemon refuses this driver; its log says why");
                 break;
             case Output.DriverLease lease when TakeRenewal(lease.Stamp) is { } request:
-                var left = Math.Max(0, lease.Left.Ticks / TimeSpan.TicksPerMicrosecond); // Rounded down: never more than there is.
+                long? left = lease.Left is { } some ? Math.Max(0, some.Ticks / TimeSpan.TicksPerMicrosecond) : null; // Rounded down: never more than there is.
                 link.Send(RpcMessage.Success(request, new RenewResult { Stamp = lease.Stamp, LeftUs = left }, ProtocolJson.Default.RenewResult));
                 break;
             case Output.Trigger trigger:

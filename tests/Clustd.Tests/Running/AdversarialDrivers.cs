@@ -293,7 +293,7 @@ internal sealed class AdversarialDrivers
                     _connections[connection.Value].Work[service].Cancelled = true;
                     break;
                 case Output.DriverLease(var connection, var stamp, var left):
-                    Grant(connection.Value, stamp, left);
+                    Grant(connection.Value, stamp, left ?? TimeSpan.Zero);
                     break;
                 case Output.DriverRefused refused:
                     Expect(false, refused.Reason);

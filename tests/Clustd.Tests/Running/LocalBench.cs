@@ -105,7 +105,7 @@ internal sealed class LocalBench
     {
         _local.Renewed(connection, Now.Microseconds, Now);
         Step();
-        return Outputs.OfType<Output.DriverLease>().Single().Left;
+        return Outputs.OfType<Output.DriverLease>().Single().Left ?? TimeSpan.Zero;
     }
 
     /// <summary>A registered driver that has acknowledged its first `false` and then the start; the service runs under the token.</summary>

@@ -128,7 +128,7 @@ public sealed class LocalServicesTests
     }
 
     [Fact]
-    public void A_lost_driver_counts_as_running_until_its_last_lease_and_k_times_kill_timeout_are_over() // rule 15
+    public void A_lost_driver_counts_as_running_until_its_last_lease_and_k_times_kill_timeout_and_the_guard_are_over() // rule 15
     {
         var bench = new LocalBench(["app"]);
         bench.Hold(seconds: 1);
@@ -137,7 +137,7 @@ public sealed class LocalServicesTests
         var until = bench.Held.Until;
         bench.Local.Lost(app, bench.Now);
         bench.Hold(seconds: 1000).Step();
-        var over = until + LeaseTiming.Stretch(TimeSpan.FromMilliseconds(500));
+        var over = until + LeaseTiming.Stretch(TimeSpan.FromMilliseconds(500)) + LeaseTiming.GuardOf(TimeSpan.FromSeconds(1));
         bench.Pass((over - bench.Now).TotalSeconds - 0.000001).Local.Wanted.ShouldBeEmpty();
         bench.Pass(seconds: 0.000001).Local.Wanted.Single().ShouldBeOfType<Command.Release>().Failed.ShouldBeTrue();
     }
