@@ -201,6 +201,19 @@ public sealed class DriverHubTests
     }
 
     [Fact]
+    public async Task A_daemon_that_cannot_tell_yet_says_nothing_of_the_lease_instead_of_none()
+    {
+        // Wrong program: one that says 0, so that a daemon restarted under a grace stops what it came back for.
+        await using var server = await HubServer.StartAsync();
+        server.Core = input => input is Input.DriverRenewed renewed ? [new Output.DriverLease(renewed.Connection, renewed.Stamp, null)] : HubServer.Accept(input);
+        await using var driver = await RawDriver.RegisteredAsync(server);
+
+        var answer = await driver.CallAsync("renew", """{"stamp":3}""");
+
+        answer.ReadResult(ProtocolJson.Default.RenewResult).ShouldBe(new RenewResult { Stamp = 3, LeftUs = null });
+    }
+
+    [Fact]
     public async Task Health_is_noted_when_it_changes_and_events_as_they_come()
     {
         await using var server = await HubServer.StartAsync();
