@@ -71,8 +71,11 @@ public static class CommandLine
             return ExitCodes.Usage;
         }
 
-        var faults = string.Join("; ", parsed.Errors.Select(error => error.Message.TrimEnd('.')).Distinct());
+        var faults = string.Join("; ", parsed.Errors.Select(error => OneLine(error.Message)).Distinct());
         terminal.Complain($"Cannot run `{name}`: {faults}. See `{name} --help`.");
         return ExitCodes.Usage;
     }
+
+    // The library breaks some of its messages into lines with tabs.
+    private static string OneLine(string message) => string.Join(' ', message.Split(default(char[]), StringSplitOptions.RemoveEmptyEntries)).TrimEnd('.');
 }

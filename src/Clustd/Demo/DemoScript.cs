@@ -169,7 +169,7 @@ internal sealed class DemoScript(string folder, TimeSpan lease, Action<TimeSpan,
         Say($"{taken.Machine} is the master, token {taken.Token}, {DemoReport.Ms(after)} after that. {old.Machine} acted for the last time {DemoReport.Ms(Math.Max(0, acted))} after it, and nobody for {DemoReport.Ms(-overlap)}: {await AskWebAsync(taken.Machine, cancellationToken)}");
         _steps.Add(new DemoStep(
             step, overlap <= 0 && taken.Machine != old.Machine, old.Machine, taken.Machine, old.Token, taken.Token, after, -overlap, overlap,
-            $"{old.Machine} -> {taken.Machine}, token {old.Token} -> {taken.Token}"));
+            $"{old.Machine} -> {taken.Machine}"));
         return master;
     }
 
