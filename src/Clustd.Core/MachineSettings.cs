@@ -25,6 +25,9 @@ public sealed record MachineSettings
     /// <summary>Services the file names, sorted by name; default (not initialised) when it names none.</summary>
     public ImmutableArray<ServiceDefinition> Services { get; init; }
 
+    /// <summary>The same as it travels: null when the file names none.</summary>
+    public ImmutableArray<ServiceDefinition>? Proposal => Services.IsDefault ? null : Services;
+
     public ImmutableArray<ListedDriver> Drivers { get; init; } = [];
 
     /// <summary>Random per daemon start.</summary>

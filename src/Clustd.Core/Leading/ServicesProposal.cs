@@ -20,12 +20,12 @@ internal static class ServicesProposal
                 return Nothing($"{session.Machine} has a session but has not reported its services yet");
             }
 
-            if (report.Proposal.IsDefault)
+            if (report.Proposal is not { } named)
             {
                 continue; // a machine without `services` takes the cluster's
             }
 
-            var sorted = report.Proposal.Sort((left, right) => left.Name.CompareTo(right.Name));
+            var sorted = named.Sort((left, right) => left.Name.CompareTo(right.Name));
             if (first is null)
             {
                 (first, proposal) = (session.Machine, sorted);

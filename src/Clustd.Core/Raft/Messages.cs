@@ -124,6 +124,6 @@ public sealed record ServiceReadiness(ServiceName Service, bool HasDriver, bool 
 
 /// <summary>
 /// What the leader's placement must know of a machine. Version grows with every change and starts anew with each incarnation
-/// (its high bits are random), so equal versions mean equal contents. Proposal: the services its file names, or default (null array) for none.
+/// (its high bits are random), so equal versions mean equal contents. Proposal: the services its file names, or null for none.
 /// </summary>
-public sealed record MachineReport(long Version, bool Leaving, ImmutableArray<ServiceReadiness> Services, ImmutableArray<ServiceDefinition> Proposal);
+public sealed record MachineReport(long Version, bool Leaving, ImmutableArray<ServiceReadiness> Services, ImmutableArray<ServiceDefinition>? Proposal);

@@ -8,7 +8,7 @@ namespace Clustd.Core.Running;
 internal sealed class ReadinessReport(MachineSettings settings)
 {
     // The random high bits keep versions of different incarnations apart; the sign bit stays clear.
-    public MachineReport Current { get; private set; } = new(((long)(settings.Incarnation & 0x3FFF_FFFF) << 32) + 1, false, [], settings.Services);
+    public MachineReport Current { get; private set; } = new(((long)(settings.Incarnation & 0x3FFF_FFFF) << 32) + 1, false, [], settings.Proposal);
 
     public void Update(ClusterState state, IReadOnlyList<DriverInstance> instances, Func<DriverInstance, bool> isActive, bool leaving)
     {
@@ -33,7 +33,7 @@ internal sealed class ReadinessReport(MachineSettings settings)
 
         if (leaving != Current.Leaving || !services.SequenceEqual(Current.Services))
         {
-            Current = new MachineReport(Current.Version + 1, leaving, services.ToImmutable(), settings.Services);
+            Current = new MachineReport(Current.Version + 1, leaving, services.ToImmutable(), settings.Proposal);
         }
     }
 }

@@ -27,7 +27,7 @@ public sealed class PlacementTests
                 Members = _state.Members.Add(id, new Member(id, StoreId.None, name + ":1", false)),
                 Sessions = _state.Sessions.Add(session, new Session(session, id, StoreId.None, TimeSpan.FromSeconds(1))),
             };
-            _reports[id] = new MachineReport(1, false, [], default);
+            _reports[id] = new MachineReport(1, false, [], null);
         }
     }
 
@@ -191,7 +191,7 @@ public sealed class PlacementTests
     }
 
     private void Report(string machine, bool ready, string missing = "") =>
-        _reports[new MachineId(machine)] = new MachineReport(2, false, [new ServiceReadiness(Web, true, ready, missing)], default);
+        _reports[new MachineId(machine)] = new MachineReport(2, false, [new ServiceReadiness(Web, true, ready, missing)], null);
 
     private void Propose(string machine, ServiceDefinition definition) => _reports[new MachineId(machine)] = new MachineReport(3, false, [], [definition]);
 }
