@@ -17,7 +17,7 @@ internal sealed class SaidLog(Action<Severity, string> say) : ILoggerProvider
         public IDisposable? BeginScope<TState>(TState state)
             where TState : notnull => null;
 
-        public bool IsEnabled(LogLevel logLevel) => logLevel >= LogLevel.Warning || (logLevel == LogLevel.Information && category.StartsWith("Clustd", StringComparison.Ordinal));
+        public bool IsEnabled(LogLevel logLevel) => logLevel >= LogLevel.Warning || (logLevel == LogLevel.Information && category.StartsWith("Clustd.Hub", StringComparison.Ordinal)); // Peers are told of as events.
 
         public void Log<TState>(LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter)
         {

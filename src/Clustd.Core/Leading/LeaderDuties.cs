@@ -226,7 +226,7 @@ internal sealed class LeaderDuties(MachineSettings settings, Raft.Raft raft, Rep
             if (!_reasons.TryGetValue(decision.Service, out var before) || before != decision.Reason)
             {
                 _reasons[decision.Service] = decision.Reason;
-                outputs.Add(new Output.Noted(decision.Command is null ? Severity.Debug : Severity.Information, "decision", decision.Reason, decision.Service));
+                outputs.Add(new Output.Noted(Severity.Debug, "decision", decision.Reason, decision.Service)); // What comes of it is an event of its own.
             }
 
             if (decision.Command is not null && !underWay.Any(command => Concerns(command, decision.Service)))
@@ -254,7 +254,7 @@ internal sealed class LeaderDuties(MachineSettings settings, Raft.Raft raft, Rep
         if (decision.Reason != _servicesReason)
         {
             _servicesReason = decision.Reason;
-            outputs.Add(new Output.Noted(Severity.Information, "services", decision.Reason));
+            outputs.Add(new Output.Noted(decision.Command is null ? Severity.Debug : Severity.Information, "services", decision.Reason));
         }
 
         if (decision.Command is null)

@@ -13,8 +13,9 @@ internal sealed class ReadinessReport(MachineSettings settings)
     public void Update(ClusterState state, IReadOnlyList<DriverInstance> instances, Func<DriverInstance, bool> isActive, bool leaving)
     {
         var services = ImmutableArray.CreateBuilder<ServiceReadiness>();
-        foreach (var (name, service) in state.Services)
+        foreach (var name in Names(state, instances))
         {
+            var named = state.Services.TryGetValue(name, out var service) ? service.Definition.Drivers : [];
             var listed = settings.Drivers.Where(driver => driver.Service == name).Select(driver => driver.Name).ToList();
             var registered = instances.Where(instance => instance.Answerable && instance.Follows(name, state)).ToList();
             if (listed.Count == 0 && registered.Count == 0)
@@ -26,7 +27,7 @@ internal sealed class ReadinessReport(MachineSettings settings)
                 .Where(instance => isActive(instance) && !(instance.Calls.TryGetValue(name, out var calls) && calls.StopFailed))
                 .Select(instance => instance.Name)
                 .ToList();
-            var missing = new SortedSet<DriverName>(listed.Concat(service.Definition.Drivers));
+            var missing = new SortedSet<DriverName>(listed.Concat(named));
             missing.ExceptWith(present);
             services.Add(new ServiceReadiness(name, true, missing.Count == 0 && present.Count > 0, string.Join(", ", missing)));
         }
@@ -36,4 +37,8 @@ internal sealed class ReadinessReport(MachineSettings settings)
             Current = new MachineReport(Current.Version + 1, leaving, services.ToImmutable(), settings.Proposal);
         }
     }
+
+    // Also of services that are not defined yet: the leader must know who has drivers before it places them for the first time.
+    private SortedSet<ServiceName> Names(ClusterState state, IReadOnlyList<DriverInstance> instances) =>
+        [.. state.Services.Keys, .. settings.Drivers.Select(driver => driver.Service), .. instances.SelectMany(instance => instance.FollowedIn(state))];
 }
