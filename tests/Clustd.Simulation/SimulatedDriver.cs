@@ -215,6 +215,7 @@ internal sealed class SimulatedDriver(World world, SimulatedMachine machine, Dri
     {
         if (machine.HostFrozenUntil > world.Events.Now)
         {
+            world.Acting.Excuse(act); // the killer is frozen
             world.Events.At(machine.HostFrozenUntil, () => GuardKills(act, instance, token));
             return;
         }
