@@ -110,8 +110,18 @@ internal sealed class Health(World world)
             return false;
         }
 
+        // A round trip beyond the election timeout elects nobody: that is not a healthy majority (seed 9606).
+        var slow = world.Scenario.LeaseMicroseconds / 50;
+        if (world.Network.Slowness > slow || world.Machines.Any(machine => machine.Disk.Slowness > slow))
+        {
+            return false;
+        }
+
+        // In a partial mesh the leader may be outside of the clique and out of reach for the only machine that could take over (seed 7580).
+        var leader = world.Checks.Leader is { } known ? world.MachineOf(known.Machine) : null;
         var failures = state.Services.GetValueOrDefault(service)?.Failures;
         return clique.Exists(machine => !state.Drained.Contains(machine.Id)
+            && (leader is null || leader == machine || !IsCut(machine, leader))
             && failures?.ContainsKey(machine.Id) != true
             && machine.Drivers.TrueForAll(driver => driver.IsAlive));
     }

@@ -48,10 +48,6 @@ public static class Placement
         return decisions.ToImmutable();
     }
 
-    /// <summary>Why this machine may not run the service, as a sentence; null if it may.</summary>
-    public static string? WhyNot(PlacementView view, ServiceState service, MachineId machine) =>
-        CanRun(view, service.Definition.Name, machine) is { Machine: null } no ? no.Reason : null;
-
     /// <summary>Where an operator's move without a target, or a drain, would bring the service.</summary>
     public static PlacementTarget Target(PlacementView view, ServiceName service, MachineId? except) =>
         view.State.Services.TryGetValue(service, out var known)

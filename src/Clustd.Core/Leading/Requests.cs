@@ -124,31 +124,23 @@ internal sealed class Requests(MachineSettings settings, Raft.Raft raft, Replica
         {
             Answer(origin, id, false, $"Nothing to do: '{move.Service}' is on {held.Machine} already.");
         }
-        else if (WhyNot(service, move, held, now) is { } reason)
-        {
-            Answer(origin, id, false, reason);
-        }
         else
         {
-            var to = move.Target is { } target ? $"to {target}" : "to another machine";
-            var sentence = $"'{move.Service}' moves from {held.Machine} {to}, because an operator asked for it.";
-            Propose(origin, id, new Command.RequestMove(move.Service, held.Token, move.Target, sentence), sentence, now);
+            // The target is chosen now, not after the stop: by then the machine it left may look best again.
+            var view = duties.ViewAt(now);
+            var choice = move.Target is { } wanted ? Placement.CanRun(view, move.Service, wanted) : Placement.Target(view, move.Service, held.Machine);
+            if (choice.Machine is { } target)
+            {
+                var sentence = $"'{move.Service}' moves from {held.Machine} to {target}, because an operator asked for it.";
+                Propose(origin, id, new Command.RequestMove(move.Service, held.Token, target, sentence), sentence, now);
+            }
+            else
+            {
+                Answer(origin, id, false, move.Target is { } refused
+                    ? $"Cannot move '{move.Service}' to {refused}: {choice.Reason}. Choose another machine, or mend that first."
+                    : $"Cannot move '{move.Service}' away from {held.Machine}: no other machine can run it, because {choice.Reason}. Mend one of them first.");
+            }
         }
-    }
-
-    private string? WhyNot(ServiceState service, Request.Move move, Assignment held, Instant now)
-    {
-        var view = duties.ViewAt(now);
-        if (move.Target is { } target)
-        {
-            return Placement.WhyNot(view, service, target) is { } why
-                ? $"Cannot move '{move.Service}' to {target}: {why} Choose another machine, or mend that first."
-                : null;
-        }
-
-        return raft.Members.Keys.Any(machine => machine != held.Machine && Placement.WhyNot(view, service, machine) is null)
-            ? null
-            : $"Cannot move '{move.Service}' away from {held.Machine}: no other machine can run it. See `clustd status` for why.";
     }
 
     private void Transfer(MachineId origin, string id, Request.TransferLeadership transfer)

@@ -10,6 +10,7 @@ public sealed partial class Raft
     private Instant _electionDeadline;
     private Instant _leaderHeardAt = new(long.MinValue / 2);
     private bool _isLeaderLost;
+    private Term _yieldedIn = new(-1);
 
     private IEnumerable<MachineId> OtherVoters => Members.Keys.Where(machine => machine != _self);
 
@@ -58,7 +59,27 @@ public sealed partial class Raft
     private void OnPreVote(MachineId from, PeerBody.PreVote preVote, Instant now)
     {
         var granted = preVote.Term > Term && !HearsLeader(now) && IsUpToDate(preVote.Last);
+        if (granted)
+        {
+            YieldTo(from, now);
+        }
+
         Send(from, new PeerBody.PreVoteAnswer(granted ? preVote.Term : Term, granted));
+    }
+
+    /// <summary>
+    /// Who promises a vote steps back for one election timeout, and of two pre-candidates the one with the smaller id goes on: otherwise all three
+    /// stand at once, split the vote, and do so again (simulator, seed 9606). Once per term only: a machine that can speak but
+    /// not hear must not keep the others from standing for ever.
+    /// </summary>
+    private void YieldTo(MachineId candidate, Instant now)
+    {
+        if (_yieldedIn < Term && (Role == Role.Follower || (Role == Role.PreCandidate && candidate.CompareTo(_self) < 0)))
+        {
+            _yieldedIn = Term;
+            Role = Role.Follower;
+            ResetElectionDeadline(now);
+        }
     }
 
     private void OnPreVoteAnswer(MachineId from, PeerBody.PreVoteAnswer answer, Instant now)

@@ -113,7 +113,7 @@ internal static class StatusScreen
         return table;
     }
 
-    // An id that is broken in two cannot be copied: long ones make the terminal scroll instead.
+    // Folded where there is no room: nothing is ever cut off.
     private static Text Cell(string text, Color? colour = null) => new(text, colour is { } known ? Coloured(known) : Style.Plain) { Overflow = Overflow.Fold };
 
     private static void Paragraph(IAnsiConsole console, Style style, string text)

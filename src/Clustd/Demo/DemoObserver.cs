@@ -63,7 +63,8 @@ internal sealed class DemoObserver : IDisposable
         {
             for (var j = i + 1; j < reigns.Count; j++)
             {
-                var overlap = OverlapMs(reigns[i], reigns[j]);
+                // Under one token there is one master (P1): two are wrong even if they never acted at the same time.
+                var overlap = reigns[i].Token == reigns[j].Token ? Math.Max(SharedMs(reigns[i], reigns[j]), OneTokenTwice) : OverlapMs(reigns[i], reigns[j]);
                 worst = worst is { } known ? Math.Max(known, overlap) : overlap;
             }
         }
@@ -73,6 +74,10 @@ internal sealed class DemoObserver : IDisposable
 
     /// <summary>How long the older reign still acted after the newer one had begun, ms; negative: the pause between them.</summary>
     public static double OverlapMs(Reign older, Reign newer) => (older.LastUs - newer.FirstUs) / 1000.0;
+
+    private const double OneTokenTwice = 0.001;
+
+    private static double SharedMs(Reign one, Reign other) => (Math.Min(one.LastUs, other.LastUs) - Math.Max(one.FirstUs, other.FirstUs)) / 1000.0;
 
     private void Receive()
     {
