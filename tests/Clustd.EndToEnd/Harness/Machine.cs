@@ -84,6 +84,14 @@ public sealed class Machine : IDisposable
         return at;
     }
 
+    /// <summary>Thaws all processes, the app first and those that would kill it last: the worst order there is.</summary>
+    public long Thaw()
+    {
+        var at = ActObserver.Now;
+        foreach (var process in Processes().OrderByDescending(process => process.Role)) process.Signal(RunningProcess.SIGCONT);
+        return at;
+    }
+
     /// <summary>As if the power was cut: nothing of this machine is left, and nothing of it had the time to notice.</summary>
     public long KillEverything()
     {

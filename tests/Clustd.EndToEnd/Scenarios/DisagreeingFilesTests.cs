@@ -21,10 +21,7 @@ public class DisagreeingFilesTests
     {
         await using var machines = Machines.Prepare(new ClusterPlan());
         machines.All[2].EditFile(file => file.Replace("id: cm-3", "id: cm-2", StringComparison.Ordinal));
-        foreach (var machine in machines.All) machine.Start();
-        await Eventually.IsTrue(() => machines.All[0].Log.Contains("same id", StringComparison.Ordinal), "cm-1 says that two machines have one id");
-        await Eventually.IsTrue(() => machines.All[1].Log.Contains("same id", StringComparison.Ordinal) && machines.All[2].Log.Contains("same id", StringComparison.Ordinal), "both bearers of the id hear of it");
-        machines.Acts.Newest().ShouldBeNull();
+        await ShouldBothSayAsync(machines, "Give each machine a cluster.id of its own");
     }
 
     [Fact]

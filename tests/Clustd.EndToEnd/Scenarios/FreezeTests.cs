@@ -17,7 +17,7 @@ public class FreezeTests(FreezeTests.Cluster cluster) : Scenario(cluster), IClas
         MeasuredTimes.Add("all of the master's processes are frozen", at, Machines.Acts.Tenures()[^2], next);
         await Machines.ShouldGoOnActingAsync(TimeSpan.FromMicroseconds(at + 10_000_000 - ActObserver.Now));
 
-        var thawedAt = master.Signal(RunningProcess.SIGCONT);
+        var thawedAt = master.Thaw();
         await Eventually.IsTrue(() => !master.Has(Role.App), "the thawed app is dead");
 
         // The killer was frozen too: the app may act until it runs. The resource refuses all of it, because it checks the token.
