@@ -19,6 +19,9 @@ internal sealed class PendingCall(TriggerParams trigger, Action<RpcError?> reply
 
     public bool Cancelled { get; set; }
 
+    /// <summary>User code runs, or is about to: from here on something may be running. Before, a start only waits for its lease.</summary>
+    public bool HasBegun { get; set; }
+
     public CancellationToken Token => cancellation.Token;
 
     /// <summary>Whether this call does what <paramref name="other"/> asks for. A planned stop is not the stop that cannot wait, and a cancelled call is none.</summary>

@@ -127,11 +127,19 @@ internal sealed class ServiceTriggers
         }
     }
 
-    /// <summary>The connection is gone: starts that have not begun are forgotten (the daemon says them again), everything else goes on.</summary>
+    /// <summary>
+    /// The connection is gone: starts that have not begun are forgotten (the daemon says them again), everything else goes on. One that waits for its
+    /// lease has not begun either: the next registration says that nothing runs, so nothing may start behind its back
+    /// (two masters in the simulator, seed 3854).
+    /// </summary>
     public void ConnectionLost()
     {
         lock (gate)
+        {
+            if (current is { IsMaster: true, HasBegun: false })
+                CancelCurrent();
             DropStarts(_ => true, DriverErrorCodes.TriggerSuperseded, "was forgotten: the connection was lost");
+        }
     }
 
     /// <summary>The lease has changed: a start may be waiting for it.</summary>
@@ -250,6 +258,7 @@ internal sealed class ServiceTriggers
                         : RpcError.Of(DriverErrorCodes.NoLease, LeaseWaitFailed));
                     continue;
                 }
+                call.HasBegun = true;
                 acknowledged = null;
                 if (call.IsMaster)
                     running = call.Trigger.Token;
