@@ -340,7 +340,8 @@ public sealed class LocalServices
             }
 
             var starves = instance.Calls.Any(pair => _services.TryGetValue(pair.Key, out var service) && service.Starves(pair.Value));
-            TimeSpan? left = _hasHeld || starves || _leavingReason is not null || moment.IsOver(_startedAt + LeaseTiming.Stretch(Lease)) ? TimeSpan.Zero : null;
+            // Without a hold since the start nothing is known of what runs, so nobody is told to stop: what was granted before ends by itself.
+            TimeSpan? left = _hasHeld || _leavingReason is not null || moment.IsOver(_startedAt + LeaseTiming.Stretch(Lease)) ? TimeSpan.Zero : null;
             if (instance.Answerable && moment.IsActive(instance) && moment.Hold.IsHeld(moment.Now) && !starves)
             {
                 left = moment.Hold.Until - moment.Now;

@@ -101,11 +101,14 @@ internal sealed class LocalBench
         return this;
     }
 
-    public TimeSpan Renew(DriverConnection connection)
+    public TimeSpan Renew(DriverConnection connection) => Renewal(connection) ?? TimeSpan.Zero;
+
+    /// <summary>Null: the daemon makes no statement.</summary>
+    public TimeSpan? Renewal(DriverConnection connection)
     {
         _local.Renewed(connection, Now.Microseconds, Now);
         Step();
-        return Outputs.OfType<Output.DriverLease>().Single().Left ?? TimeSpan.Zero;
+        return Outputs.OfType<Output.DriverLease>().Single().Left;
     }
 
     /// <summary>A registered driver that has acknowledged its first `false` and then the start; the service runs under the token.</summary>

@@ -225,6 +225,17 @@ public sealed class LocalServicesTests
     }
 
     [Fact]
+    public void A_restarted_daemon_without_a_hold_yet_makes_no_statement_about_the_lease_of_what_runs() // P5; seen first by the end-to-end tests
+    {
+        var bench = new LocalBench(listed: ["app"], storedLastIndex: 200).Hold(seconds: -1).Assign(1001, AssignmentState.Running);
+        var app = bench.Register("app", states: [new DriverServiceState(LocalBench.Web, true, new Token(1001))]);
+        bench.Renewal(app).ShouldBeNull();
+
+        bench.Hold(seconds: 1).Step();
+        bench.Renewal(app).ShouldBe(TimeSpan.FromSeconds(1));
+    }
+
+    [Fact]
     public void A_goodbye_kills_what_does_not_stop_and_is_empty_only_when_all_is_proven()
     {
         var bench = new LocalBench(["app"]);

@@ -1,0 +1,145 @@
+using System.Diagnostics;
+using System.Globalization;
+using System.Runtime.InteropServices;
+using Shouldly;
+
+namespace Clustd.EndToEnd.Harness;
+
+/// <summary>One app's time at work: all acts under one token on one machine, in µs of CLOCK_MONOTONIC.</summary>
+public sealed record Tenure(string Service, string Machine, long Token, int Pid, long FirstAt, long LastAt, long Acts);
+
+/// <summary>An act under a token although a newer one had acted already, or under another machine's token: what a fenced resource refuses.</summary>
+public sealed record RefusedAct(string Service, string Machine, long Token, long NewestToken, long At);
+
+/// <summary>
+/// Watches what the apps do, and knows nothing of clustd. All apps write to one pipe, so the kernel itself orders their acts, whatever
+/// machine or namespace they are in: an overlap is an act of an old token behind one of a newer token, no clock compared with another.
+/// Instants are taken here when an act is read.
+/// </summary>
+public sealed partial class ActObserver : IDisposable
+{
+    private readonly Lock _gate = new();
+    private readonly List<Tenure> _tenures = [];
+    private readonly Dictionary<string, int> _newest = [];
+    private readonly List<RefusedAct> _refused = [];
+    private readonly FileStream _pipe;
+    private readonly Thread _reader;
+
+    /// <param name="directory">Where the pipe is made.</param>
+    public ActObserver(string directory)
+    {
+        Pipe = MakePipe(Path.Combine(directory, "acts"));
+        Pause = MakePipe(Path.Combine(directory, "pause"));
+        // For reading and writing: no end of file between two apps, and Dispose can wake the reader.
+        _pipe = new FileStream(Pipe, FileMode.Open, FileAccess.ReadWrite, FileShare.ReadWrite, bufferSize: 0);
+        _reader = new Thread(Read) { IsBackground = true, Name = "act observer" };
+        _reader.Start();
+    }
+
+    /// <summary>CLOCK_MONOTONIC, µs.</summary>
+    public static long Now => Stopwatch.GetTimestamp() / (Stopwatch.Frequency / 1_000_000);
+
+    /// <summary>The pipe that apps write to.</summary>
+    public string Pipe { get; }
+
+    /// <summary>A pipe that nobody writes to: apps wait on it.</summary>
+    public string Pause { get; }
+
+    public IReadOnlyList<RefusedAct> Refused
+    {
+        get
+        {
+            lock (_gate) return [.. _refused];
+        }
+    }
+
+    /// <summary>In the order of their first acts, which is that of their tokens.</summary>
+    public IReadOnlyList<Tenure> Tenures(string service = "default")
+    {
+        lock (_gate) return [.. _tenures.Where(tenure => tenure.Service == service)];
+    }
+
+    /// <summary>Who has the newest token, or null before anybody has acted.</summary>
+    public Tenure? Newest(string service = "default")
+    {
+        lock (_gate) return _newest.TryGetValue(service, out var index) ? _tenures[index] : null;
+    }
+
+    /// <summary>Forgets refusals that were expected and have been looked at.</summary>
+    public void ForgetRefused()
+    {
+        lock (_gate) _refused.Clear();
+    }
+
+    /// <summary>P1 and P2 as a resource sees them: tokens only grow, one token has one holder, nobody acts once a newer one has.</summary>
+    public void ShouldNeverOverlap()
+    {
+        lock (_gate)
+        {
+            _refused.ShouldBeEmpty($"two masters at once:\n{Story()}");
+            foreach (var service in _tenures.GroupBy(tenure => tenure.Service))
+            {
+                foreach (var (old, next) in service.Zip(service.Skip(1)))
+                {
+                    next.Token.ShouldBeGreaterThan(old.Token, Story());
+                    (old.LastAt - next.FirstAt).ShouldBeLessThanOrEqualTo(0, $"overlap in µs\n{Story()}");
+                }
+            }
+        }
+    }
+
+    /// <summary>For people.</summary>
+    public string Story()
+    {
+        lock (_gate)
+        {
+            return string.Join('\n', _tenures.Select(tenure => string.Create(CultureInfo.InvariantCulture,
+                    $"{tenure.Service} token {tenure.Token} on {tenure.Machine}: {tenure.FirstAt / 1e6:0.000000} to {tenure.LastAt / 1e6:0.000000} s, {tenure.Acts} acts")))
+                + string.Concat(_refused.Take(20).Select(act => $"\nREFUSED: {act}"));
+        }
+    }
+
+    public void Dispose()
+    {
+        _pipe.Write("end\n"u8);
+        _reader.Join();
+        _pipe.Dispose();
+    }
+
+    private void Read()
+    {
+        using var lines = new StreamReader(_pipe, leaveOpen: true);
+        while (lines.ReadLine() is { } line && line != "end")
+        {
+            var at = Now;
+            if (line.Split(' ') is [var service, var machine, var token, var pid])
+                Observe(service, machine, long.Parse(token, CultureInfo.InvariantCulture), int.Parse(pid, CultureInfo.InvariantCulture), at);
+        }
+    }
+
+    private void Observe(string service, string machine, long token, int pid, long at)
+    {
+        lock (_gate)
+        {
+            if (!_newest.TryGetValue(service, out var index) || _tenures[index].Token < token)
+            {
+                _newest[service] = _tenures.Count;
+                _tenures.Add(new Tenure(service, machine, token, pid, at, at, 1));
+                return;
+            }
+
+            var newest = _tenures[index];
+            if (newest.Token == token && newest.Machine == machine) _tenures[index] = newest with { Pid = pid, LastAt = at, Acts = newest.Acts + 1 };
+            else _refused.Add(new RefusedAct(service, machine, token, newest.Token, at));
+        }
+    }
+
+    private static string MakePipe(string path)
+    {
+        if (mkfifo(path, 0x180) != 0) throw new IOException($"Cannot make the pipe {path}: {Marshal.GetLastPInvokeErrorMessage()}.");
+        return path;
+    }
+
+    [LibraryImport("libc", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
+    private static partial int mkfifo(string path, uint mode);
+}

@@ -1,0 +1,59 @@
+using System.Diagnostics;
+
+namespace Clustd.EndToEnd.Harness;
+
+/// <summary>Whatever a run leaves behind has a name that tells whose it was: a run that crashed is cleaned up after by the next one.</summary>
+internal static class Leftovers
+{
+    /// <summary>Of directories and namespaces; the pid of the test process follows.</summary>
+    public const string Prefix = "clustd-e2e-";
+
+    private static readonly Lock Gate = new();
+    private static bool _isClear;
+
+    /// <summary>Once per run: kills and removes what is left of test processes that are no more.</summary>
+    public static void Clear()
+    {
+        lock (Gate)
+        {
+            if (_isClear) return;
+            _isClear = true;
+            foreach (var directory in Directory.EnumerateDirectories(Path.GetTempPath(), Prefix + "*").Where(IsOrphaned))
+            {
+                Kill(directory);
+                Directory.Delete(directory, recursive: true);
+            }
+
+            if (Directory.Exists("/run/netns"))
+            {
+                foreach (var name in Directory.EnumerateFiles("/run/netns", Prefix + "*").Where(IsOrphaned).Select(Path.GetFileName).ToList())
+                    NamespacedNetwork.Ip("netns", "del", name!);
+            }
+        }
+    }
+
+    /// <summary>Ends all processes that are marked with this directory.</summary>
+    public static void Kill(string directory)
+    {
+        while (RunningProcess.MarkedWith(directory) is { Count: > 0 } left)
+        {
+            foreach (var process in left) process.Signal(RunningProcess.SIGKILL);
+            Thread.Sleep(5);
+        }
+    }
+
+    private static bool IsOrphaned(string path)
+    {
+        var name = Path.GetFileName(path)[Prefix.Length..].Split('-')[0];
+        if (!int.TryParse(name, out var pid) || pid == Environment.ProcessId) return false;
+        try
+        {
+            using var process = Process.GetProcessById(pid);
+            return !File.ReadAllText($"/proc/{pid}/cmdline").Contains("Clustd.EndToEnd", StringComparison.Ordinal);
+        }
+        catch (Exception e) when (e is ArgumentException or IOException)
+        {
+            return true;
+        }
+    }
+}
