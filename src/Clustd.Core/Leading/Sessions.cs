@@ -40,7 +40,7 @@ internal sealed class Sessions(LeaseTiming timing, PlantedBug bug)
             var others = bug == PlantedBug.AgesLeftOut ? Instant.Origin : voter.Heard;
             foreach (var age in voter.Ages)
             {
-                var instant = voter.Heard - TimeSpan.FromMicroseconds(age.AgeMicroseconds);
+                var instant = VoterAges.InstantOf(age.AgeMicroseconds, voter.Heard);
                 if (age.Session == SessionId.None)
                 {
                     others = instant;
