@@ -110,7 +110,7 @@ public class HostileDaemonTests
         var side = await daemon.NextDriverAsync();
         await side.TriggerAsync(true, 5);
 
-        using var release = new ManualResetEventSlim();
+        var release = new ManualResetEventSlim(); // Not disposed: work that the pool begins after this test would end the test process.
         for (var i = 0; i < 500; i++)
             ThreadPool.UnsafeQueueUserWorkItem(_ => release.Wait(), null); // The scripted daemon lives on the pool as well: renewals stop being answered.
         var until = Environment.TickCount64 + (long)Patience.TotalMilliseconds;
