@@ -23,7 +23,7 @@ public sealed record DriverClient
     /// <summary>Drivers of a service start in ascending order, and stop in descending order.</summary>
     public int Order { get; init; }
 
-    /// <summary>A required driver that fails to start moves the service to another machine.</summary>
+    /// <summary>Said for people to see. What makes a driver required is the machine's own file, or the service that names it: an experiment cannot move production.</summary>
     public bool Required { get; init; }
 
     /// <summary>What this driver promises about its stops.</summary>

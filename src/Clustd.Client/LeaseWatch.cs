@@ -39,7 +39,8 @@ public sealed class LeaseWatch
         renewEvery = renewEveryUs;
         // Half a lease: late enough to forgive a stalled daemon, early enough to reconnect before the lease is over.
         answerLimit = Math.Max(2 * renewEveryUs, leaseUs / 2);
-        KillTimeoutUs = killTimeoutUs;
+        // A lease that lasts was given under the old limit, and others count on that: until it is over, a new limit can only be shorter.
+        KillTimeoutUs = Lease.EndsAt is { } end && overReported != end ? Math.Min(KillTimeoutUs, killTimeoutUs) : killTimeoutUs;
         renewAt = now;
     }
 

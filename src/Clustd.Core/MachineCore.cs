@@ -48,7 +48,7 @@ public sealed class MachineCore
         _cargo.Duties = _duties;
         _cargo.Requests = _requests;
         _forming = new Forming(settings, stored.Store, _raft, random, _outputs);
-        _proposals = new Proposals(settings.Self, _raft, _replica, _timing.Heartbeat * 2);
+        _proposals = new Proposals(settings.Self, settings.Incarnation, _raft, _replica, _duties, _timing.Heartbeat * 2);
         _departure = new Departure(settings, _raft, _replica, _holder, _local, _outputs);
         _lastStepAt = now;
         WakeAt = now;
@@ -198,7 +198,7 @@ public sealed class MachineCore
                 _holder.Echoed(echo, _replica.State);
                 break;
             case PeerBody.Propose propose:
-                _proposals.Received(from, propose.Command, now);
+                _proposals.Received(from, propose, now);
                 break;
             case PeerBody.Ask ask:
                 _requests.Asked(from, ask, now);

@@ -1,4 +1,5 @@
 using Clustd.Core.Cluster;
+using Clustd.Core.Leading;
 using Clustd.Core.Raft;
 
 namespace Clustd.Core;
@@ -7,7 +8,7 @@ namespace Clustd.Core;
 /// Brings what this machine wants into the log: itself if it leads, else by way of the leader, again and again until the applied state shows
 /// it. So nothing is lost with a message, a leader or a term, and nothing needs an answer; all such commands are harmless when repeated.
 /// </summary>
-internal sealed class Proposals(MachineId self, Raft.Raft raft, Replica replica, TimeSpan retryAfter)
+internal sealed class Proposals(MachineId self, ulong incarnation, Raft.Raft raft, Replica replica, LeaderDuties duties, TimeSpan retryAfter)
 {
     private readonly List<Command> _said = [];
     private MachineId? _saidTo;
@@ -44,11 +45,11 @@ internal sealed class Proposals(MachineId self, Raft.Raft raft, Replica replica,
     }
 
     /// <summary>Another machine wants something: only what is its own to say.</summary>
-    public void Received(MachineId from, Command command, Instant now)
+    public void Received(MachineId from, PeerBody.Propose propose, Instant now)
     {
-        if (replica.MayDecide && IsOwn(from, command))
+        if (replica.MayDecide && duties.IsPresentIncarnation(from, propose.Incarnation) && IsOwn(from, propose.Command))
         {
-            Propose(command, now);
+            Propose(propose.Command, now);
         }
     }
 
@@ -60,7 +61,7 @@ internal sealed class Proposals(MachineId self, Raft.Raft raft, Replica replica,
         }
         else if (!raft.IsLeader && raft.Leader is { } leader)
         {
-            raft.Send(leader, new PeerBody.Propose(command));
+            raft.Send(leader, new PeerBody.Propose(command, incarnation));
         }
     }
 

@@ -31,7 +31,7 @@ public sealed class DriverProcess(DriverHost host, string dataDirectory, IReadOn
 
         // Stops descend, so the list ascends and is walked backwards at the end.
         var machines = drivers.OrderBy(options => options.Order).Select(options => BuiltInDrivers.Create(options, host)).ToList();
-        host.Log(DriverLogLevel.Info, $"{machines.Count} drivers for the daemon at {host.Address}");
+        host.Log(DriverLogLevel.Info, $"{machines.Count} driver{(machines.Count == 1 ? "" : "s")} for the daemon at {host.Address}");
         await Task.WhenAll(machines.Select(machine => KeepConnectedAsync(machine, stop.Token))).ConfigureAwait(false);
 
         host.Log(DriverLogLevel.Info, "stopping all drivers");

@@ -69,7 +69,11 @@ public enum AssignmentState
 
 /// <summary>Who is master of a service, under which session and token.</summary>
 public sealed record Assignment(
-    MachineId Machine, SessionId Session, Token Token, TimeSpan KillTimeout, AssignmentState State, MachineId? MoveTarget, string Reason, long SinceIndex);
+    MachineId Machine, SessionId Session, Token Token, TimeSpan KillTimeout, AssignmentState State, MachineId? MoveTarget, string Reason, long SinceIndex)
+{
+    /// <summary>A move was aborted: Starting then means again, and SinceIndex is not the index of the grant.</summary>
+    public bool IsResumed { get; init; }
+}
 
 /// <summary>The session of the last master ended: whoever assigns anew first waits k·KillTimeout from when it applied this (rule 11).</summary>
 public sealed record Vacated(MachineId Machine, Token Token, TimeSpan KillTimeout, long Index);

@@ -182,7 +182,7 @@ public static class StateMachine
     private static ClusterState AbortMove(ClusterState state, Command.AbortMove abort, LogEntry entry) =>
         Held(state, abort.Service, abort.Token) is { State: AssignmentState.Stopping } held
             ? state
-                .With(abort.Service, held with { State = AssignmentState.Starting, MoveTarget = null, Reason = abort.Reason, SinceIndex = entry.Index })
+                .With(abort.Service, held with { State = AssignmentState.Starting, MoveTarget = null, Reason = abort.Reason, SinceIndex = entry.Index, IsResumed = true })
                 .Happened(entry, "move-aborted", abort.Reason, abort.Service, held.Machine, abort.Token)
             : state;
 

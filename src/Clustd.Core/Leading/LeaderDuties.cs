@@ -40,6 +40,10 @@ internal sealed class LeaderDuties(MachineSettings settings, Raft.Raft raft, Rep
         _placementWakeAt = Instant.Never;
     }
 
+    /// <summary>Whether what a machine asks for is said by the daemon that holds its session now; without a session there is nothing to take up again.</summary>
+    public bool IsPresentIncarnation(MachineId machine, ulong incarnation) =>
+        replica.State.SessionOf(machine) is not { } session || _sessions.IsPresentIncarnation(session.Id, incarnation);
+
     public long KnownReport(MachineId machine) => _reports.TryGetValue(machine, out var report) ? report.Version : 0;
 
     public ImmutableArray<SessionAge> Ages(Instant now) => _sessions.Ages(replica.State, replica.OpenedAt, now);
@@ -71,7 +75,7 @@ internal sealed class LeaderDuties(MachineSettings settings, Raft.Raft raft, Rep
             return;
         }
 
-        _sessions.StampReceived(stamp, round, now);
+        _sessions.StampReceived(stamp, round, raft.Log.LastIndex, now);
         if (settings.PlantedBug == PlantedBug.EchoWithoutRound)
         {
             SendConfirmed(session, long.MaxValue);
@@ -162,7 +166,7 @@ internal sealed class LeaderDuties(MachineSettings settings, Raft.Raft raft, Rep
         }
 
         // Rule 12: the lease is the one written into the session.
-        var echo = new PeerBody.Echo(raft.Term, session.Id, confirmed.Incarnation, confirmed.At, session.Lease);
+        var echo = new PeerBody.Echo(raft.Term, session.Id, confirmed.Incarnation, confirmed.At, session.Lease, confirmed.Index);
         if (session.Machine == settings.Self)
         {
             EchoedHere?.Invoke(echo);

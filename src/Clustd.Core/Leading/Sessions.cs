@@ -25,6 +25,9 @@ internal sealed class Sessions(LeaseTiming timing, PlantedBug bug)
 
         public ulong Incarnation { get; set; }
 
+        /// <summary>Where the log ended when the first stamp of this incarnation came.</summary>
+        public long HeardAtIndex { get; set; }
+
         /// <summary>Stamps not echoed yet, with the first round whose quorum confirms them. Oldest first.</summary>
         public List<(Instant At, long Round)> Waiting { get; } = [];
     }
@@ -40,7 +43,7 @@ internal sealed class Sessions(LeaseTiming timing, PlantedBug bug)
             var others = bug == PlantedBug.AgesLeftOut ? Instant.Origin : voter.Heard;
             foreach (var age in voter.Ages)
             {
-                var instant = voter.Heard - TimeSpan.FromMicroseconds(age.AgeMicroseconds);
+                var instant = VoterAges.InstantOf(age.AgeMicroseconds, voter.Heard);
                 if (age.Session == SessionId.None)
                 {
                     others = instant;
@@ -59,13 +62,14 @@ internal sealed class Sessions(LeaseTiming timing, PlantedBug bug)
     /// A stamp came in. `round` is the first round that has not begun yet: only its quorum, or a later one's, confirms this stamp (rule 4).
     /// Whoever calls has checked that the session lives, belongs to the sender and that no EndSession for it is in the log (rule 7).
     /// </summary>
-    public void StampReceived(Stamp stamp, long round, Instant now)
+    public void StampReceived(Stamp stamp, long round, long lastIndex, Instant now)
     {
         var tracked = Track(stamp.Session);
         if (tracked.Incarnation != stamp.Incarnation)
         {
             tracked.Waiting.Clear(); // Rule 3: stamps of a previous incarnation are forgotten.
             tracked.Incarnation = stamp.Incarnation;
+            tracked.HeardAtIndex = lastIndex;
         }
 
         tracked.ReceivedAt = now;
@@ -81,7 +85,7 @@ internal sealed class Sessions(LeaseTiming timing, PlantedBug bug)
     }
 
     /// <summary>The newest stamp of the session that a quorum round up to `round` confirms, taken out; null if there is none.</summary>
-    public (Instant At, ulong Incarnation)? TakeConfirmed(SessionId session, long round)
+    public (Instant At, ulong Incarnation, long Index)? TakeConfirmed(SessionId session, long round)
     {
         if (!_tracked.TryGetValue(session, out var tracked))
         {
@@ -95,8 +99,12 @@ internal sealed class Sessions(LeaseTiming timing, PlantedBug bug)
             tracked.Waiting.RemoveAt(0);
         }
 
-        return newest is { } at ? (at, tracked.Incarnation) : null;
+        return newest is { } at ? (at, tracked.Incarnation, tracked.HeardAtIndex) : null;
     }
+
+    /// <summary>False for words of a former daemon of this machine, late on the wire: its successor may have taken the session up again meanwhile.</summary>
+    public bool IsPresentIncarnation(SessionId session, ulong incarnation) =>
+        _tracked.TryGetValue(session, out var tracked) && tracked.Incarnation == incarnation;
 
     /// <summary>When the newest stamp known for this session was received, by this leader or by those before it, on this clock.</summary>
     public Instant LastKnown(Session session, Instant openedAt)

@@ -15,6 +15,10 @@ internal sealed class VoterAges(Instant startedAt)
     /// <summary>Age in whole µs, rounded down; never negative.</summary>
     public static long AgeOf(Instant instant, Instant now) => Math.Max(0, now.Microseconds - instant.Microseconds);
 
+    /// <summary>The instant that lay so long before `now`. No clock has run for longer than a century: what a peer claims beyond that, or below zero, is cut off.</summary>
+    public static Instant InstantOf(long ageMicroseconds, Instant now) =>
+        new(now.Microseconds - Math.Clamp(ageMicroseconds, 0, 100L * 366 * 24 * 3600 * 1_000_000));
+
     public void Remember(SessionId session, Instant at) =>
         _remembered[session] = _remembered.TryGetValue(session, out var known) ? Instant.Max(known, at) : at;
 
@@ -22,7 +26,7 @@ internal sealed class VoterAges(Instant startedAt)
     {
         foreach (var age in ages)
         {
-            Remember(age.Session, now - TimeSpan.FromMicroseconds(age.AgeMicroseconds));
+            Remember(age.Session, InstantOf(age.AgeMicroseconds, now));
         }
     }
 

@@ -79,14 +79,17 @@ public abstract record PeerBody
     public sealed record AppendAnswer(
         Term Term, bool Success, long MatchIndex, Term ConflictTerm, long ConflictIndex, long Round, Stamp Stamp, MachineReport? Report) : PeerBody;
 
-    /// <summary>A confirmed stamp comes home: the session holds until At + Lease on the clock that made it.</summary>
-    public sealed record Echo(Term Term, SessionId Session, ulong Incarnation, Instant At, TimeSpan Lease) : PeerBody;
+    /// <summary>
+    /// A confirmed stamp comes home: the session holds until At + Lease on the clock that made it, once the holder has applied the log up to Index. That is
+    /// where the leader's log ended when it first heard this incarnation: what a former one asked for stands at or before it.
+    /// </summary>
+    public sealed record Echo(Term Term, SessionId Session, ulong Incarnation, Instant At, TimeSpan Lease, long Index) : PeerBody;
 
     /// <summary>Stand for election at once: leadership transfer to a named peer (Ongaro, section 3.10).</summary>
     public sealed record TakeOver(Term Term) : PeerBody;
 
     /// <summary>A follower wants this in the log. Not answered: whoever wants it says so again until the applied state shows it.</summary>
-    public sealed record Propose(Command Command) : PeerBody;
+    public sealed record Propose(Command Command, ulong Incarnation) : PeerBody;
 
     /// <summary>A user's request, passed on to the leader.</summary>
     public sealed record Ask(string Id, Request Request) : PeerBody;

@@ -11,6 +11,7 @@ public sealed partial class Raft
     private const int EntriesUnderWay = 2048;
 
     private readonly SortedDictionary<MachineId, PeerProgress> _peers = [];
+    private readonly SortedSet<MachineId> _senseless = [];
     private Instant _nextRoundAt;
     private long _round;
     private long _confirmedRound;
@@ -123,6 +124,12 @@ public sealed partial class Raft
             return;
         }
 
+        if (!IsSound(append))
+        {
+            NoteSenseless(from);
+            return;
+        }
+
         if (IsLeader && append.Term == Term)
         {
             throw new UnreachableException($"Two leaders in term {Term}: {_self} and {from}.");
@@ -196,6 +203,12 @@ public sealed partial class Raft
             return;
         }
 
+        if (!IsSound(answer))
+        {
+            NoteSenseless(from);
+            return;
+        }
+
         progress.HeardAt = now;
         progress.Round = Math.Max(progress.Round, answer.Round);
         if (answer.Success)
@@ -204,21 +217,53 @@ public sealed partial class Raft
             progress.NextIndex = Math.Max(progress.NextIndex, progress.MatchIndex + 1);
             AdvanceCommit();
         }
-        else
+
+        var isAtOdds = !answer.Success && !Rewind(progress, answer);
+        if (!answer.Success && !isAtOdds)
         {
-            Rewind(progress, answer);
             SendAppend(from, progress, now);
         }
 
         _cargo.AnswerReceived(from, answer.Stamp, answer.Report, now);
         ConfirmRound(now);
-        if (IsLeader && progress.NextIndex <= Log.LastIndex && progress.NextIndex - progress.MatchIndex <= EntriesUnderWay)
+        if (IsLeader && !isAtOdds && progress.NextIndex <= Log.LastIndex && progress.NextIndex - progress.MatchIndex <= EntriesUnderWay)
         {
             SendAppend(from, progress, now);
         }
     }
 
-    private void Rewind(PeerProgress progress, PeerBody.AppendAnswer answer)
+    // What no leader of this version says: it must not reach the log, where an index that does not fit ends the daemon.
+    private static bool IsSound(PeerBody.Append append)
+    {
+        var expected = append.Previous.Index;
+        foreach (var entry in append.Entries)
+        {
+            expected++;
+            if (entry.Index != expected || entry.Term > append.Term)
+            {
+                return false;
+            }
+        }
+
+        return append.Previous.Index >= 0;
+    }
+
+    private bool IsSound(PeerBody.AppendAnswer answer) =>
+        answer.MatchIndex >= 0 && answer.MatchIndex <= Log.LastIndex && answer.ConflictIndex >= 0 && answer.ConflictTerm >= Term.Zero && answer.Round <= _round;
+
+    private void NoteSenseless(MachineId from)
+    {
+        if (_senseless.Add(from))
+        {
+            Note(Severity.Error, "peer-senseless", $"{from} says what makes no sense of the log; it is ignored, and not mentioned again. Run the same version of clustd on all machines.");
+        }
+    }
+
+    /// <summary>
+    /// False: it says that it lacks what it has acknowledged, as after its disk was set back. Then nothing is sent until the next round:
+    /// the same answer would come back at once, for ever.
+    /// </summary>
+    private bool Rewind(PeerProgress progress, PeerBody.AppendAnswer answer)
     {
         var next = answer.ConflictIndex;
         if (answer.ConflictTerm != Term.Zero)
@@ -234,6 +279,7 @@ public sealed partial class Raft
         }
 
         progress.NextIndex = Math.Clamp(next, progress.MatchIndex + 1, Log.LastIndex + 1);
+        return next > progress.MatchIndex;
     }
 
     /// <summary>Commits what a majority holds durably, and only by way of an entry of its own term (section 3.6.2).</summary>

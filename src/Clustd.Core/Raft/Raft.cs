@@ -119,7 +119,7 @@ public sealed partial class Raft
 
     /// <summary>The newest instant at which this machine knows to have been part of a working majority: a leader by the beginning of its last
     /// confirmed round, a follower by its leader's last word. What it has applied is no older than that, give or take a commit under way.</summary>
-    public Instant KnowsAsOf => IsLeader ? _confirmedRoundBeganAt : _leaderHeardAt;
+    public Instant KnowsAsOf => Instant.Max(_confirmedRoundBeganAt, _leaderHeardAt);
 
     public bool IsConnected(MachineId machine) => _connected.Contains(machine);
 

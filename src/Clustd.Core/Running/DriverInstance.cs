@@ -3,6 +3,13 @@ using Clustd.Core.Cluster;
 
 namespace Clustd.Core.Running;
 
+/// <summary>Which services a driver follows, and how long after its lease all that it runs is gone.</summary>
+internal sealed record DriverTerms(ImmutableArray<ServiceName> Services, TimeSpan KillTimeout)
+{
+    /// <summary>Nothing would be too late or unheard of by these terms where the others are in force.</summary>
+    public bool Keep(DriverTerms others) => KillTimeout <= others.KillTimeout && others.Services.All(Services.Contains);
+}
+
 /// <summary>One process of one driver, connected or not yet over.</summary>
 internal sealed class DriverInstance(DriverRegistration registration, long arrival)
 {
@@ -26,6 +33,9 @@ internal sealed class DriverInstance(DriverRegistration registration, long arriv
 
     /// <summary>Connected and accepted: it can be told.</summary>
     public bool Answerable { get; set; }
+
+    /// <summary>What it was told when it was accepted.</summary>
+    public DriverTerms Terms { get; set; } = new([], TimeSpan.MaxValue);
 
     public bool WaitNoted { get; set; }
 

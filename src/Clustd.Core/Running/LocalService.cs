@@ -142,7 +142,7 @@ internal sealed class LocalService(ServiceName name)
     private void Begin(Moment moment, Assignment mine, Instant freshUntil, long storedLastIndex, long number)
     {
         // Before this daemon's start nobody here could act on an entry that its log did not hold yet.
-        var dates = mine.Session.Value > storedLastIndex || (mine.State == AssignmentState.Starting && mine.SinceIndex > storedLastIndex);
+        var dates = mine.Session.Value > storedLastIndex || (mine is { State: AssignmentState.Starting, IsResumed: false } && mine.SinceIndex > storedLastIndex);
         var inherited = moment.Now < freshUntil && !dates && _begunToken != mine.Token;
         if (inherited)
         {

@@ -183,6 +183,7 @@ public sealed class LocalServices
         outputs.AddRange(_notes);
         _notes.Clear();
         Welcome(outputs);
+        SendAwayWhoseTermsAreOver(outputs);
         var moment = new Moment(_settings, state, hold, now, _instances, _active, () => ++_sequence, outputs) { LeavingReason = _leavingReason };
         ChooseActive(moment);
 
@@ -210,7 +211,15 @@ public sealed class LocalServices
         WakeAt = hold.IsHeld(now) && _services.Values.Any(service => service.Run is not null) ? Instant.Min(moment.WakeAt, hold.Until) : moment.WakeAt;
     }
 
-    private TimeSpan Lease => _settings.Lease > _state.Lease ? _settings.Lease : _state.Lease;
+    // The longest that anybody may have handed out here: the session's is the one that its leader wrote down, whatever this machine's file says (rule 12).
+    private TimeSpan Lease
+    {
+        get
+        {
+            var longest = _settings.Lease > _state.Lease ? _settings.Lease : _state.Lease;
+            return _state.SessionOf(_settings.Self) is { } session && session.Lease > longest ? session.Lease : longest;
+        }
+    }
 
     // Rule 14: until then drivers of a former incarnation may run here unknown to us.
     private Instant FreshUntil(TimeSpan killTimeout) => _startedAt + LeaseTiming.Stretch(Lease + killTimeout);
@@ -254,13 +263,51 @@ public sealed class LocalServices
             }
 
             instance.Answerable = true;
-            var kill = definitions.Count == 0 ? new ServiceDefinition { Name = ServiceName.Default }.KillTimeout : definitions.Min(definition => definition.KillTimeout);
-            outputs.Add(new Output.DriverAccepted(connection, services, Lease, kill));
+            instance.Terms = TermsFor(instance);
+            outputs.Add(new Output.DriverAccepted(connection, services, Lease, instance.Terms.KillTimeout));
             var what = services.IsEmpty ? "no service, because it names none and there is no 'default'" : string.Join(", ", services);
             outputs.Add(new Output.Noted(Severity.Information, "driver-connected", $"Driver {instance.Name} has registered for {what}."));
         }
 
         _arrivals.Clear();
+    }
+
+    // The shortest of all that may bind it: what is defined, what was granted with an assignment here, and what it still runs (rule 12).
+    private DriverTerms TermsFor(DriverInstance instance)
+    {
+        var services = instance.FollowedIn(_state);
+        var kill = services.IsEmpty ? new ServiceDefinition { Name = ServiceName.Default }.KillTimeout : services.Min(service => DefinitionOf(service).KillTimeout);
+        foreach (var service in services)
+        {
+            if (_state.Services.TryGetValue(service, out var known) && known.Assignment is { } granted && granted.Machine == _settings.Self && granted.KillTimeout < kill)
+            {
+                kill = granted.KillTimeout;
+            }
+        }
+
+        foreach (var calls in instance.Calls.Values)
+        {
+            kill = calls.Owes && calls.KillTimeout < kill ? calls.KillTimeout.Value : kill;
+        }
+
+        return new DriverTerms(services, kill);
+    }
+
+    /// <summary>
+    /// A driver hears its terms once, when it registers. Where they have become too generous (a daemon that has just started does not know the
+    /// cluster's yet), it must come again before it is told to start anything; what it runs goes on.
+    /// </summary>
+    private void SendAwayWhoseTermsAreOver(List<Output> outputs)
+    {
+        foreach (var instance in _instances.Where(instance => instance.Answerable && !instance.Terms.Keep(TermsFor(instance))))
+        {
+            var connection = instance.Connection!.Value;
+            var reason = $"Driver {instance.Name} must register anew: its services or their kill_timeout have changed since it came. It does so by itself.";
+            outputs.Add(new Output.Noted(Severity.Information, "driver-terms", reason));
+            outputs.Add(new Output.DriverRefused(connection, reason));
+            _connections.Remove(connection);
+            instance.ConnectionLost();
+        }
     }
 
     private static string? Refusal(DriverInstance instance, List<ServiceDefinition> definitions)

@@ -9,16 +9,34 @@ namespace Clustd.Core.Running;
 /// </summary>
 internal sealed class SessionHolder(MachineId self, StoreId store, ulong incarnation)
 {
+    // Nobody can confirm a stamp that was not made yet.
+    private Instant _newestStamp = new(long.MinValue);
+
+    // The newest echo that counts on entries which are not applied here yet.
+    private PeerBody.Echo? _early;
+
     public SessionHold Hold { get; private set; } = SessionHold.None;
 
     /// <summary>Rule 7: the session named is the one in the applied state; none asks the leader for one.</summary>
-    public Stamp Stamp(ClusterState state, Instant now) => new(OwnSession(state)?.Id ?? SessionId.None, incarnation, now);
+    public Stamp Stamp(ClusterState state, Instant now)
+    {
+        _newestStamp = now;
+        return new Stamp(OwnSession(state)?.Id ?? SessionId.None, incarnation, now);
+    }
 
     /// <summary>True when the hold was prolonged. Echoes to another incarnation, or of a session that is not ours, are ignored (rule 3).</summary>
     public bool Echoed(PeerBody.Echo echo, ClusterState state)
     {
-        if (echo.Incarnation != incarnation || OwnSession(state)?.Id != echo.Session)
+        if (echo.Incarnation != incarnation || echo.At > _newestStamp || OwnSession(state) is not { } session
+            || session.Id != echo.Session || session.Lease != echo.Lease)
         {
+            return false;
+        }
+
+        if (state.AppliedIndex < echo.Index)
+        {
+            // What a former incarnation of this daemon asked for (a Release of what it had stopped, say) may still be on its way through the log.
+            _early = echo;
             return false;
         }
 
@@ -38,6 +56,12 @@ internal sealed class SessionHolder(MachineId self, StoreId store, ulong incarna
         if (Hold.Session != SessionId.None && OwnSession(state)?.Id != Hold.Session)
         {
             Hold = SessionHold.None;
+        }
+
+        if (_early is { } early && state.AppliedIndex >= early.Index)
+        {
+            _early = null;
+            Echoed(early, state);
         }
     }
 

@@ -82,4 +82,22 @@ public class LeaseWatchTests
         watch.Due(1_500).ShouldBe(LeaseDue.Nothing);
         watch.Lease.IsValid(1_500).ShouldBeTrue();
     }
+
+    // Rule 12. Wrong program: takes the longer limit of a new definition for what was granted under the old one, and stops too late.
+    [Fact]
+    public void While_a_lease_lasts_its_kill_timeout_only_gets_shorter()
+    {
+        watch.Due(1_000);
+        watch.Lease.Answered(1_000, 250, 1_010);
+        watch.Disconnected();
+
+        watch.Connected(leaseUs: 600, renewEveryUs: 100, killTimeoutUs: 2_000, now: 1_100);
+        watch.KillTimeoutUs.ShouldBe(50);
+        watch.Connected(leaseUs: 600, renewEveryUs: 100, killTimeoutUs: 20, now: 1_110);
+        watch.KillTimeoutUs.ShouldBe(20);
+
+        watch.Due(1_300).HasFlag(LeaseDue.Over).ShouldBeTrue();
+        watch.Connected(leaseUs: 600, renewEveryUs: 100, killTimeoutUs: 2_000, now: 1_400);
+        watch.KillTimeoutUs.ShouldBe(2_000);
+    }
 }

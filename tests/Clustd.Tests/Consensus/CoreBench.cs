@@ -102,6 +102,9 @@ internal sealed class CoreBench
         Deliver();
     }
 
+    /// <summary>An old image of its disk: what it acknowledged last is gone.</summary>
+    public void SetBackDisk(MachineId id, int entries) => _disks[id].RemoveRange(_disks[id].Count - entries, entries);
+
     /// <summary>Frames vanish silently both ways.</summary>
     public void Cut(MachineId id)
     {

@@ -114,13 +114,38 @@ public class SessionTests
         var follower = Follower(bench);
         var core = bench[follower];
         var until = core.Hold.Until;
-        var echo = new PeerBody.Echo(core.Consensus.Term, core.Hold.Session, core.Settings.Incarnation + 1, bench.Now + (Lease * 10), Lease);
+        var echo = new PeerBody.Echo(core.Consensus.Term, core.Hold.Session, core.Settings.Incarnation + 1, bench.Now + (Lease * 10), Lease, 0);
 
         bench.Cut(follower);
         bench.Post(follower, new Input.PeerSpoke(bench.Leader!.Settings.Self, new PeerMessage(core.State.Cluster, bench.Leader!.Store, echo)));
         bench.Deliver();
 
         core.Hold.Until.ShouldBe(until);
+    }
+
+    [Fact] // Rule 14: what a daemon asked for before it died must not reach its successor's grants by a late message
+    public void A_late_word_of_a_former_incarnation_is_not_heard_any_more()
+    {
+        var bench = Healthy();
+        var master = bench.Running.First().State.Services.Values.Single().Assignment!;
+        var holder = bench.Ids.First(id => id == master.Machine);
+        if (bench[holder].Consensus.IsLeader)
+        {
+            bench.Post(holder, new Input.RequestMade("away", new Request.TransferLeadership(null)));
+            bench.RunFor(TimeSpan.FromMilliseconds(100));
+        }
+
+        var former = bench[holder].Settings.Incarnation;
+        bench.Kill(holder);
+        bench.RunFor(Lease / 4);
+        bench.Restart(holder);
+        bench.RunUntil(() => bench[holder].Hold.IsHeld(bench.Now), Lease);
+        var leader = bench.Leader!;
+        var release = new Clustd.Core.Cluster.Command.Release(Clustd.Core.ServiceName.Default, master.Token, "late", false);
+        bench.Post(leader.Settings.Self, new Input.PeerSpoke(holder, new PeerMessage(leader.State.Cluster, bench[holder].Store, new PeerBody.Propose(release, former))));
+        bench.RunFor(Lease);
+
+        leader.State.Services.Values.Single().Assignment!.Token.ShouldBe(master.Token);
     }
 
     [Fact] // A daemon that is back within the lease takes its session up again: no new one, nothing vacated

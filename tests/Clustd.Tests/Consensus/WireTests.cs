@@ -29,10 +29,10 @@ public class WireTests
         new PeerBody.AppendAnswer(new Term(3), false, 0, Term.Zero, 4, 9, default, null),
         new PeerBody.AppendAnswer(new Term(3), true, 8, Term.Zero, 0, 9, new Stamp(new SessionId(2), 77, new Instant(123)), new MachineReport(1, false, [], null)),
         new PeerBody.AppendAnswer(new Term(3), true, 8, Term.Zero, 0, 9, default, new MachineReport(1, true, [new ServiceReadiness(Web.Name, true, false, "x")], [Web])),
-        new PeerBody.Echo(new Term(3), new SessionId(2), 77, new Instant(123), TimeSpan.FromMicroseconds(1_234_567)),
+        new PeerBody.Echo(new Term(3), new SessionId(2), 77, new Instant(123), TimeSpan.FromMicroseconds(1_234_567), 3),
         new PeerBody.TakeOver(new Term(3)),
-        new PeerBody.Propose(new Command.Release(Web.Name, new Token(9), "stopped", true)),
-        new PeerBody.Propose(new Command.RequestMove(Web.Name, new Token(9), null, "no longer defined")),
+        new PeerBody.Propose(new Command.Release(Web.Name, new Token(9), "stopped", true), 77),
+        new PeerBody.Propose(new Command.RequestMove(Web.Name, new Token(9), null, "no longer defined"), 77),
         new PeerBody.Ask("1", new Request.Move(Web.Name, null)),
         new PeerBody.AskAnswer("1", new RequestOutcome(false, "no")),
     ];

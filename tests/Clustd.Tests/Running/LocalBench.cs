@@ -1,6 +1,7 @@
 using System.Collections.Immutable;
 using Clustd.Core;
 using Clustd.Core.Cluster;
+using Clustd.Core.Raft;
 using Clustd.Core.Running;
 
 namespace Clustd.Tests.Running;
@@ -15,13 +16,13 @@ internal sealed class LocalBench
     private long _connections;
     private long _index = 100;
 
-    public LocalBench(string[]? listed = null, long storedLastIndex = 0, OnStopFailure onStopFailure = OnStopFailure.Block)
+    public LocalBench(string[]? listed = null, long storedLastIndex = 0, OnStopFailure onStopFailure = OnStopFailure.Block, double sessionLease = 1)
     {
         var definition = new ServiceDefinition { Name = Web, OnStopFailure = onStopFailure };
         State = new ClusterState
         {
             Lease = TimeSpan.FromSeconds(1), AppliedIndex = 100,
-            Sessions = ImmutableSortedDictionary<SessionId, Session>.Empty.Add(_session, new Session(_session, Self, StoreId.None, TimeSpan.FromSeconds(1))),
+            Sessions = ImmutableSortedDictionary<SessionId, Session>.Empty.Add(_session, new Session(_session, Self, StoreId.None, TimeSpan.FromSeconds(sessionLease))),
             Services = ImmutableSortedDictionary<ServiceName, ServiceState>.Empty.Add(
                 Web, new ServiceState(definition, null, null, ImmutableSortedDictionary<MachineId, FailureRecord>.Empty, false)),
         };
@@ -70,6 +71,23 @@ internal sealed class LocalBench
 
     public LocalBench Assign(long token, AssignmentState state = AssignmentState.Starting) =>
         Set(service => service with { Assignment = new Assignment(Self, _session, new Token(token), TimeSpan.FromMilliseconds(500), state, null, "chosen", ++_index), Vacated = null });
+
+    /// <summary>A move of what an earlier daemon of this machine ran was aborted: granted long ago, `starting` since a moment ago.</summary>
+    public LocalBench Resumes(long token)
+    {
+        var moving = new LogEntry(++_index, new Term(1), new Command.AbortMove(Web, new Token(token), "the stop failed"));
+        State = State with
+        {
+            Services = State.Services.SetItem(Web, State.Services[Web] with
+            {
+                Assignment = new Assignment(Self, _session, new Token(token), TimeSpan.FromMilliseconds(500), AssignmentState.Stopping, null, "moves", 60),
+            }),
+        };
+        State = StateMachine.Apply(State, moving);
+        return Step();
+    }
+
+    public LocalBench Defined(double killTimeout) => Set(service => service with { Definition = service.Definition with { KillTimeout = TimeSpan.FromSeconds(killTimeout) } });
 
     public LocalBench Becomes(AssignmentState state) =>
         Set(service => service with { Assignment = service.Assignment! with { State = state, SinceIndex = ++_index } });

@@ -279,4 +279,49 @@ public sealed class LocalServicesTests
         bench.Local.Report.Version.ShouldBeGreaterThan(before.Version);
         bench.Local.Report.Services.Single().Ready.ShouldBeTrue();
     }
+
+    [Fact] // Rule 12. Wrong program: the driver was granted 0.5 s when it registered and keeps them, while the others wait 0.2 s only.
+    public void A_driver_that_was_granted_a_longer_kill_timeout_must_come_again_before_it_starts_anything()
+    {
+        var bench = new LocalBench();
+        bench.Answer(bench.Register("app"));
+
+        bench.Defined(killTimeout: 0.2).Outputs.OfType<Output.DriverRefused>().Count().ShouldBe(1);
+        bench.Assign(1001).Told.ShouldBeEmpty();
+        bench.Register("app");
+
+        bench.Outputs.OfType<Output.DriverAccepted>().Single().KillTimeout.ShouldBe(TimeSpan.FromSeconds(0.2));
+    }
+
+    [Fact] // Rule 12: what was granted with the assignment binds, whatever is defined meanwhile
+    public void A_driver_that_comes_to_a_running_service_is_held_to_the_kill_timeout_of_its_assignment()
+    {
+        var bench = new LocalBench().Assign(1001).Defined(killTimeout: 2);
+
+        bench.Register("app");
+
+        bench.Outputs.OfType<Output.DriverAccepted>().Single().KillTimeout.ShouldBe(TimeSpan.FromSeconds(0.5));
+    }
+
+    [Fact] // Rule 14. Wrong program: takes the aborted move for a fresh grant, so a driver that has not come back yet runs beside a new one.
+    public void An_aborted_move_of_what_an_earlier_daemon_ran_is_no_fresh_grant()
+    {
+        var bench = new LocalBench(storedLastIndex: 100);
+        bench.Resumes(1001);
+        var app = bench.Register("app", instance: "app-2");
+
+        bench.Answer(app).Told.ShouldBeEmpty();
+        bench.Pass(1.6).Told.ShouldBe(["1:start"]);
+    }
+
+    [Fact] // Rule 14, with the lease of the session (rule 12), not the one in this machine's file
+    public void After_its_start_a_daemon_waits_for_the_lease_that_its_session_was_opened_with()
+    {
+        var bench = new LocalBench(storedLastIndex: 1000, sessionLease: 10).Assign(1001);
+        var app = bench.Register("app");
+        bench.Answer(app);
+
+        bench.Pass(1.6).Told.ShouldBeEmpty();
+        bench.Pass(10).Told.ShouldBe(["1:start"]);
+    }
 }
