@@ -6,7 +6,7 @@ namespace Clustd.Client;
 /// <summary>How a driver presents itself to the daemon.</summary>
 public sealed record DriverClient
 {
-    /// <summary>The cluster's secret, or the token made for this driver by <c>clustd token driver NAME</c>. It is proven, never sent.</summary>
+    /// <summary>The cluster's secret. It is proven, never sent.</summary>
     public required string Secret { get; init; }
 
     /// <summary>Shown in <c>clustd status</c> and in logs. Default: process name and eight hex digits, for example <c>web-1f0c22ab</c>.</summary>

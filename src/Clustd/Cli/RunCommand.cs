@@ -43,7 +43,7 @@ internal static class RunCommand
             if (isAsked)
             {
                 say(Severity.Information, $"Goodbye ({await signals.First}): what runs here stops, and others take over. Once more ends at once.");
-                daemon.RequestGoodbye(await signals.First);
+                daemon.RequestGoodbye($"it was told to stop ({await signals.First})."); // It ends up in sentences that people read.
             }
 
             var exitCode = await daemon.Completion;

@@ -21,7 +21,7 @@ public static class FailoverBound
         [
             Tolerance(config.ClusterAddresses.Count),
             .. services.Select(service => OfService(config, service)),
-            RestartSentence(config, services),
+            RestartSentence(config),
             .. BestEffort(config),
         ];
     }
@@ -57,9 +57,6 @@ public static class FailoverBound
             : $"Service '{service.Name}': another machine starts it within {ConfigDuration.Text(Of(lease, kill))} after its machine is lost or cut off, {sum}.";
     }
 
-    private static string RestartSentence(ClustdConfig config, IReadOnlyList<ServiceConfig> services)
-    {
-        var kill = services.Max(s => s.KillTimeout);
-        return $"A restart of clustd moves nothing if it takes less than {ConfigDuration.Text(config.Cluster.RestartGrace)}; a machine lost in that time is replaced within {ConfigDuration.Text(Of(config.Cluster.RestartGrace, kill))}.";
-    }
+    private static string RestartSentence(ClustdConfig config) =>
+        $"A daemon that is back within its lease ({ConfigDuration.Text(config.Cluster.Lease)}) moves nothing; one that is stopped in good order hands over at once.";
 }

@@ -38,13 +38,14 @@ internal sealed class GuardLoop(GuardSpec spec, byte[] behindSpec, IReadOnlyList
     {
         LinuxCalls.SetNonBlocking(GuardProgram.Stdin);
         LinuxCalls.SetNonBlocking(GuardProgram.Stdout);
-        if (Now >= (spec.IsScript ? long.MaxValue : spec.LeaseEnd))
+        // Orders first: this process may have taken longer to start than the lease in its spec lasts, and the renewals wait in the pipe.
+        TakeOrders();
+        if (_driverDied || _schedule.Step(Now) != KillStep.None)
         {
-            LinuxCalls.WriteAll(GuardProgram.Stdout, "failed the lease was over before the start\nstopped\n"u8);
-            return false;
+            if (!_driverDied) LinuxCalls.WriteAll(GuardProgram.Stdout, Encoding.UTF8.GetBytes($"failed {OneLine(_schedule.Reason ?? "ended")} before the start\nstopped\n"));
+            return _driverDied;
         }
         Start();
-        ObeyLines();
         while (!_nothingLeft)
         {
             TakeIn();
@@ -78,7 +79,16 @@ internal sealed class GuardLoop(GuardSpec spec, byte[] behindSpec, IReadOnlyList
 
     private void TakeIn()
     {
-        // Orders first, and all of them that are there: after a freeze the newest lease may be the last line in the pipe.
+        TakeOrders();
+        if (_driverDied && !_output.DriverIsDead) DriverDied();
+        if (_complaint >= 0) ListenToLaunch();
+        if (_output.WantsToRead(Now)) _output.ReadSome(Now);
+        _output.WriteSome(Now);
+    }
+
+    // All that are there: after a freeze the newest lease may be the last line in the pipe.
+    private void TakeOrders()
+    {
         Span<byte> piece = stackalloc byte[4096];
         for (int i = 0; i < DrainReadsMax && !_driverDied; i++)
         {
@@ -88,10 +98,6 @@ internal sealed class GuardLoop(GuardSpec spec, byte[] behindSpec, IReadOnlyList
             else _orders.Append(Encoding.UTF8.GetString(piece[..count]));
         }
         ObeyLines();
-        if (_driverDied && !_output.DriverIsDead) DriverDied();
-        if (_complaint >= 0) ListenToLaunch();
-        if (_output.WantsToRead(Now)) _output.ReadSome(Now);
-        _output.WriteSome(Now);
     }
 
     private void DriverDied()

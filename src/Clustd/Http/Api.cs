@@ -107,7 +107,7 @@ public sealed partial class Api
         }
 
         context.Response.Headers.WWWAuthenticate = "Bearer";
-        return ApiAnswer.Problem(401, "Refused: this needs authority.", "No token was sent, or not that of this cluster.", "Send `Authorization: Bearer TOKEN`; `clustd token` prints it.");
+        return ApiAnswer.Problem(401, "Refused: this needs authority.", "No token was sent, or not that of this cluster.", "Send `Authorization: Bearer TOKEN`; docs/api.md says how it follows from the secret.");
     }
 
     private async Task<ApiAnswer> LiveAsync(HttpContext context)

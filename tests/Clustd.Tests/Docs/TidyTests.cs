@@ -38,10 +38,6 @@ public sealed partial class TidyTests
         references.ShouldBe(allowed.Where(each => each != project));
     }
 
-    [Fact]
-    public void Nothing_in_the_repository_tells_of_the_machine_it_was_written_on() =>
-        Found([.. Repository.Sources("src"), .. Repository.Sources("tests"), .. Repository.Documents], HomePath()).ShouldBeEmpty();
-
     private static List<string> Found(IEnumerable<string> paths, Regex pattern) =>
         [.. paths.SelectMany(path => Repository.Lines(path).Select((line, index) => (line, Place: $"{path}:{index + 1}")).Where(each => pattern.IsMatch(each.line)).Select(each => $"{each.Place}: {each.line.Trim()}"))];
 
@@ -60,7 +56,4 @@ public sealed partial class TidyTests
 
     [GeneratedRegex(@"<ProjectReference Include=""[^""]*/(?<name>[\w.]+)\.csproj""")]
     private static partial Regex ProjectReference();
-
-    [GeneratedRegex(@"(?<![\w.])/(work|root|home/(?!someone))/\w")]
-    private static partial Regex HomePath();
 }

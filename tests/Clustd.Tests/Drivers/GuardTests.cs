@@ -57,7 +57,7 @@ public sealed class GuardTests : IDisposable
     public async Task A_lease_that_is_over_before_the_start_starts_nothing()
     {
         var app = Hold(Spec($"touch {_scratch.File("ran")}", leaseEnd: Now - 1));
-        (await Should.ThrowAsync<AppFailedException>(() => app.Started.WaitAsync(Patience))).Message.ShouldBe("the lease was over before the start");
+        (await Should.ThrowAsync<AppFailedException>(() => app.Started.WaitAsync(Patience))).Message.ShouldBe("the lease is over before the start");
         (await app.Gone.WaitAsync(Patience)).IsProven.ShouldBeTrue();
         File.Exists(_scratch.File("ran")).ShouldBeFalse();
     }
