@@ -202,7 +202,9 @@ internal sealed class LocalService(ServiceName name)
     // Nothing is to run: what still does stops at once, everybody else is told `false` when it comes.
     private void StandBy(Moment moment, ServiceState? service, Assignment? mine, Instant freshUntil)
     {
-        var (left, stuck) = StopAtOnce(moment, Reason.Length > 0 ? Reason : $"'{Name}' is not to run on this machine.", _ => true);
+        // P5: the session may yet be taken up, and what runs under its token adopted. Whoever claims an older token than is known stops now.
+        bool MayBeAdopted(DriverCalls calls) => moment.CannotTell && IsAdoptable(calls, calls.RunToken) && calls.RunToken >= moment.State.LastTokenOf(Name);
+        var (left, stuck) = StopAtOnce(moment, Reason.Length > 0 ? Reason : $"'{Name}' is not to run on this machine.", calls => !MayBeAdopted(calls));
         TellStandby(moment, _ => true, service is null ? Token.None : moment.State.LastTokenOf(Name));
         Token = Token.None;
         if (stuck.Count > 0)

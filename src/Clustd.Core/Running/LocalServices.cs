@@ -184,7 +184,12 @@ public sealed class LocalServices
         _notes.Clear();
         Welcome(outputs);
         SendAwayWhoseTermsAreOver(outputs);
-        var moment = new Moment(_settings, state, hold, now, _instances, _active, () => ++_sequence, outputs) { LeavingReason = _leavingReason };
+        _hasHeld |= hold.IsHeld(now);
+        var moment = new Moment(_settings, state, hold, now, _instances, _active, () => ++_sequence, outputs)
+        {
+            LeavingReason = _leavingReason,
+            CannotTellUntil = _hasHeld || _leavingReason is not null ? Instant.Origin : _startedAt + LeaseTiming.Stretch(Lease),
+        };
         ChooseActive(moment);
 
         // The clock passed the end of the hold before it was extended, as after a freeze: whoever renewed in time has stopped meanwhile.
@@ -202,7 +207,6 @@ public sealed class LocalServices
         }
 
         _lastHold = hold.IsHeld(now) ? hold : SessionHold.None;
-        _hasHeld |= hold.IsHeld(now);
         Renew(moment, outputs);
         Forget(moment);
         IsEmpty = _leavingReason is not null && empty;
@@ -387,8 +391,7 @@ public sealed class LocalServices
             }
 
             var starves = instance.Calls.Any(pair => _services.TryGetValue(pair.Key, out var service) && service.Starves(pair.Value));
-            // Without a hold since the start nothing is known of what runs, so nobody is told to stop: what was granted before ends by itself.
-            TimeSpan? left = _hasHeld || _leavingReason is not null || moment.IsOver(_startedAt + LeaseTiming.Stretch(Lease)) ? TimeSpan.Zero : null;
+            TimeSpan? left = moment.CannotTell ? null : TimeSpan.Zero;
             if (instance.Answerable && moment.IsActive(instance) && moment.Hold.IsHeld(moment.Now) && !starves)
             {
                 left = moment.Hold.Until - moment.Now;

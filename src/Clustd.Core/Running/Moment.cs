@@ -31,6 +31,15 @@ internal sealed class Moment(
     /// <summary>Why the machine is leaving; null while it stays.</summary>
     public string? LeavingReason { get; init; }
 
+    /// <summary>See <see cref="CannotTell"/>.</summary>
+    public required Instant CannotTellUntil { get; init; }
+
+    /// <summary>
+    /// This daemon has held no session since its start, and one of a former incarnation may not be over: it cannot tell whether what runs here is to run.
+    /// It grants nothing and takes nothing away; what was granted before ends by itself.
+    /// </summary>
+    public bool CannotTell => !IsOver(CannotTellUntil);
+
     public bool IsActive(DriverInstance instance) => active.TryGetValue(instance.Name, out var first) && ReferenceEquals(first, instance);
 
     /// <summary>True when `deadline` is over; else makes sure that somebody looks again then.</summary>

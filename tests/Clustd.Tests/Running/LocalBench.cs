@@ -92,6 +92,12 @@ internal sealed class LocalBench
     public LocalBench Becomes(AssignmentState state) =>
         Set(service => service with { Assignment = service.Assignment! with { State = state, SinceIndex = ++_index } });
 
+    public LocalBench KnowsLastToken(long token)
+    {
+        State = State with { LastTokens = State.LastTokens.SetItem(Web, new Token(token)) };
+        return this;
+    }
+
     public LocalBench Released() => Set(service => service with { Assignment = null });
 
     public LocalBench Answer(DriverConnection connection, string? error = null)

@@ -225,14 +225,33 @@ public sealed class LocalServicesTests
     }
 
     [Fact]
-    public void A_restarted_daemon_without_a_hold_yet_makes_no_statement_about_the_lease_of_what_runs() // P5; seen first by the end-to-end tests
+    public void A_restarted_daemon_without_a_hold_yet_neither_stops_what_runs_nor_takes_its_lease_away() // P5; seen first by the end-to-end tests
     {
-        var bench = new LocalBench(listed: ["app"], storedLastIndex: 200).Hold(seconds: -1).Assign(1001, AssignmentState.Running);
+        var bench = new LocalBench(["app"], storedLastIndex: 1_000_000).Hold(seconds: -1).Assign(1001, AssignmentState.Running);
         var app = bench.Register("app", states: [new DriverServiceState(LocalBench.Web, true, new Token(1001))]);
+        bench.Triggers.ShouldBeEmpty();
         bench.Renewal(app).ShouldBeNull();
 
-        bench.Hold(seconds: 1).Step();
+        bench.Pass(seconds: 0.5).Hold(seconds: 1).Step().Triggers.ShouldBeEmpty();
+        bench.Phase.ShouldBe(LocalPhase.Running);
         bench.Renewal(app).ShouldBe(TimeSpan.FromSeconds(1));
+    }
+
+    [Fact]
+    public void A_restarted_daemon_that_gets_no_hold_within_the_former_lease_stops_what_runs()
+    {
+        var bench = new LocalBench(["app"], storedLastIndex: 1_000_000).Hold(seconds: -1).Assign(1001, AssignmentState.Running);
+        var app = bench.Register("app", states: [new DriverServiceState(LocalBench.Web, true, new Token(1001))]);
+        bench.Pass(seconds: 1.1).Told.ShouldBe(["1:kill"]);
+        bench.Renewal(app).ShouldBe(TimeSpan.Zero);
+    }
+
+    [Fact]
+    public void A_restarted_daemon_stops_at_once_what_claims_an_older_token_than_its_log_knows()
+    {
+        var bench = new LocalBench(["app"], storedLastIndex: 1_000_000).Hold(seconds: -1);
+        bench.KnowsLastToken(1002).Register("app", states: [new DriverServiceState(LocalBench.Web, true, new Token(1001))]);
+        bench.Told.ShouldBe(["1:kill"]);
     }
 
     [Fact]
