@@ -20,14 +20,17 @@ internal static class Leftovers
             _isClear = true;
             foreach (var directory in Directory.EnumerateDirectories(Path.GetTempPath(), Prefix + "*").Where(IsOrphaned))
             {
-                Kill(directory);
-                Directory.Delete(directory, recursive: true);
+                Try(() =>
+                {
+                    Kill(directory);
+                    Directory.Delete(directory, recursive: true);
+                });
             }
 
             if (Directory.Exists("/run/netns"))
             {
                 foreach (var name in Directory.EnumerateFiles("/run/netns", Prefix + "*").Where(IsOrphaned).Select(Path.GetFileName).ToList())
-                    NamespacedNetwork.Ip("netns", "del", name!);
+                    Try(() => NamespacedNetwork.Ip("netns", "del", name!));
             }
         }
     }
@@ -39,6 +42,19 @@ internal static class Leftovers
         {
             foreach (var process in left) process.Signal(RunningProcess.SIGKILL);
             Thread.Sleep(5);
+        }
+    }
+
+    // Another user's leftovers are not ours to remove, and in nobody's way.
+    private static void Try(Action remove)
+    {
+        try
+        {
+            remove();
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException or System.ComponentModel.Win32Exception)
+        {
+            Console.WriteLine($"Left behind by an earlier run, and not removed: {e.Message}");
         }
     }
 
