@@ -8,7 +8,10 @@ namespace Clustd.EndToEnd.Harness;
 /// <summary>One app's time at work: all acts under one token on one machine, in µs of CLOCK_MONOTONIC.</summary>
 public sealed record Tenure(string Service, string Machine, long Token, int Pid, long FirstAt, long LastAt, long Acts);
 
-/// <summary>An act under a token although a newer one had acted already, or under another machine's token: what a fenced resource refuses.</summary>
+/// <summary>
+/// An act under a token although a newer one had acted already, or under another machine's token: what a fenced resource refuses. Also one by an app
+/// that another one had replaced under the same token, which a resource could not tell.
+/// </summary>
 public sealed record RefusedAct(string Service, string Machine, long Token, long NewestToken, long At);
 
 /// <summary>
@@ -21,6 +24,7 @@ public sealed partial class ActObserver : IDisposable
     private readonly Lock _gate = new();
     private readonly List<Tenure> _tenures = [];
     private readonly Dictionary<string, int> _newest = [];
+    private readonly HashSet<(string Service, long Token, int Pid)> _superseded = []; // Apps that were restarted under the same token.
     private readonly List<RefusedAct> _refused = [];
     private readonly FileStream _pipe;
     private readonly Thread _reader;
@@ -129,7 +133,11 @@ public sealed partial class ActObserver : IDisposable
             }
 
             var newest = _tenures[index];
-            if (newest.Token == token && newest.Machine == machine) _tenures[index] = newest with { Pid = pid, LastAt = at, Acts = newest.Acts + 1 };
+            if (newest.Token == token && newest.Machine == machine && !_superseded.Contains((service, token, pid)))
+            {
+                if (newest.Pid != pid) _superseded.Add((service, token, newest.Pid));
+                _tenures[index] = newest with { Pid = pid, LastAt = at, Acts = newest.Acts + 1 };
+            }
             else _refused.Add(new RefusedAct(service, machine, token, newest.Token, at));
         }
     }

@@ -112,6 +112,14 @@ public sealed class Machines : IAsyncDisposable
         return await Eventually.Gives(() => Acts.Newest() is { } newest && newest.LastAt > until ? newest : null, "an app that acts", time + Eventually.Patience);
     }
 
+    /// <summary>Moves the default service to wherever placement says; waits for machines that still cool down.</summary>
+    public async Task MoveSomewhereAsync()
+    {
+        var old = Acts.Newest()!;
+        await Eventually.IsTrue(async () => (await Master.RunAsync("move", "default")).ExitCode == 0, "the service can be moved");
+        await NextTenureAsync(old);
+    }
+
     /// <summary>Makes this machine the leader, whoever it is now.</summary>
     public async Task LeadAsync(Machine machine)
     {
