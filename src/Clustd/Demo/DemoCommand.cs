@@ -41,7 +41,7 @@ internal static class DemoCommand
         var (writer, colour) = json ? (terminal.Error, terminal.ColourError) : (terminal.Out, terminal.ColourOut);
         writer.WriteLine($"Three machines of a cluster on this host, no root needed; all they write is in {folder}.");
         var script = new DemoScript(folder, lease, (at, sentence) =>
-            writer.WriteLine($"{terminal.Faint(string.Create(CultureInfo.InvariantCulture, $"{at.TotalSeconds,5:0.0} s"), colour)}  {sentence}"));
+            writer.WriteLine($"{terminal.Faint(string.Create(CultureInfo.InvariantCulture, $"{at.TotalSeconds,5:0.0} s"), colour)}  {WrappedText.Of(sentence, terminal.Width, indent: 9)}"));
         try
         {
             var report = await script.PlayAsync(interrupted.Token);

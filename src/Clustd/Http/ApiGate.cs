@@ -8,7 +8,7 @@ internal static class ApiGate
 {
     /// <summary>Plain text is for programs on this machine; null if the transport will do.</summary>
     public static ApiAnswer? WhyNotTransport(HttpContext context) =>
-        context.Request.IsHttps || (context.Connection.RemoteIpAddress is { } remote && IPAddress.IsLoopback(remote))
+        context.Request.IsHttps || OnePort.IsThisMachine(context.Connection.RemoteIpAddress, context.Connection.LocalIpAddress)
             ? null
             : ApiAnswer.Problem(403, "Refused: plain text from another machine.", "No secret may cross the network in the clear.", "Use https:// or wss://.");
 

@@ -58,10 +58,17 @@ public static class OnePort
         }
     }
 
-    /// <summary>What a first byte from that address means.</summary>
-    internal static OnePortGreeting Judge(byte firstByte, IPAddress? remote) =>
+    /// <summary>
+    /// Both ends of the connection are on this machine: loopback (::ffff:127.0.0.1 included), or its own address at both ends, as when
+    /// bind_address is one address of a network. Nobody else can complete a TCP handshake from there.
+    /// </summary>
+    public static bool IsThisMachine(IPAddress? remote, IPAddress? local) =>
+        remote is not null && (IPAddress.IsLoopback(remote) || (local is not null && remote.MapToIPv6().Equals(local.MapToIPv6())));
+
+    /// <summary>What a first byte on a connection between those addresses means.</summary>
+    internal static OnePortGreeting Judge(byte firstByte, IPAddress? remote, IPAddress? local) =>
         firstByte == TlsHandshake ? OnePortGreeting.Tls
-        : remote is not null && IPAddress.IsLoopback(remote) ? OnePortGreeting.Plain // ::ffff:127.0.0.1 included
+        : IsThisMachine(remote, local) ? OnePortGreeting.Plain
         : OnePortGreeting.PlainFromOutside;
 
     private static Func<OnePortOptions, string>? WhyUnavailable(Exception exception)

@@ -31,7 +31,7 @@ internal sealed partial class OnePortOpening(OnePortOptions options, ILogger log
             remote = remote.MapToIPv4();
         }
 
-        switch (await FirstByteAsync(connection) is { } first ? OnePort.Judge(first, remote) : (OnePortGreeting?)null)
+        switch (await FirstByteAsync(connection) is { } first ? OnePort.Judge(first, remote, (connection.LocalEndPoint as IPEndPoint)?.Address) : (OnePortGreeting?)null)
         {
             case OnePortGreeting.Tls:
                 await OpenTlsAsync(connection, remote, next);

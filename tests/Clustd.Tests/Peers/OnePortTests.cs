@@ -21,11 +21,13 @@ public sealed class OnePortTests
     [InlineData('G', "127.0.0.1", "Plain")]
     [InlineData('G', "::1", "Plain")]
     [InlineData('G', "::ffff:127.0.0.1", "Plain")]
+    [InlineData('G', "10.0.0.7", "Plain")] // this machine's own address at both ends
+    [InlineData('G', "::ffff:10.0.0.7", "Plain")]
     [InlineData('G', "10.0.0.5", "PlainFromOutside")]
     [InlineData('G', "::ffff:10.0.0.5", "PlainFromOutside")]
     [InlineData('G', null, "PlainFromOutside")]
     public void The_first_byte_and_the_address_decide(int first, string? remote, string expected) =>
-        OnePort.Judge((byte)first, remote is null ? null : IPAddress.Parse(remote)).ToString().ShouldBe(expected);
+        OnePort.Judge((byte)first, remote is null ? null : IPAddress.Parse(remote), IPAddress.Parse("10.0.0.7")).ToString().ShouldBe(expected);
 
     [Fact]
     public async Task Plain_text_from_outside_gets_a_readable_refusal_and_never_reaches_the_server()
