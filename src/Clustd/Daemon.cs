@@ -95,7 +95,7 @@ public sealed class Daemon : IAsyncDisposable
                 Version = options.Version,
                 LoopLateness = () => _loop.Punctuality.TickLateness.Maximum,
                 WallClockOf = _wallClock.Of,
-                Warnings = () => Warnings(config),
+                Warnings = RefusedPeers,
             },
             loggers.CreateLogger<Api>());
         Map();
@@ -246,17 +246,9 @@ public sealed class Daemon : IAsyncDisposable
         }
     }
 
-    private List<StatusWarning> Warnings(ClustdConfig config)
-    {
-        var warnings = FailoverBound.BestEffort(config).Select(sentence => new StatusWarning("best-effort", sentence)).ToList();
-        if (config.ClusterAddresses.Count is 1 or 2)
-        {
-            warnings.Add(new StatusWarning("tolerance", FailoverBound.Tolerance(config.ClusterAddresses.Count)));
-        }
-
-        warnings.AddRange(_network.Peers.Where(peer => peer.State == PeerState.Refused).Select(peer => new StatusWarning("peer-refused", peer.LastError ?? peer.Address)));
-        return warnings;
-    }
+    /// <summary>What the core cannot see; the status warns of two machines and of best-effort drivers by itself.</summary>
+    private IReadOnlyList<StatusWarning> RefusedPeers() =>
+        [.. _network.Peers.Where(peer => peer.State == PeerState.Refused).Select(peer => new StatusWarning("peer-refused", peer.LastError ?? peer.Address))];
 
     private static ulong RandomUInt64() => BitConverter.ToUInt64(RandomNumberGenerator.GetBytes(sizeof(ulong)));
 

@@ -72,13 +72,13 @@ public sealed class GuardByHandTests : IDisposable
     [Fact]
     public async Task A_guard_that_was_frozen_while_the_lease_was_renewed_lets_the_app_run()
     {
-        long leaseEnd = Now + Second;
+        long leaseEnd = Now + 5 * Second; // long enough to start and freeze the guard on a busy machine
         Start(Spec($"echo $$ > {_scratch.File("a")}; exec sleep 100", leaseEnd));
         int pid = await _scratch.PidIn("a");
         Signal(_guard!.Id, 19 /* SIGSTOP */);
         _guard.StandardInput.WriteLine($"lease {leaseEnd + Second}");
         _guard.StandardInput.WriteLine($"lease {leaseEnd + 100 * Second}");
-        await Eventually(() => Now > leaseEnd + 2 * Second, "the end of the first leases");
+        await Eventually(() => Now > leaseEnd + Second + Second / 2, "the end of the first leases");
         Signal(_guard.Id, LinuxCalls.SIGCONT);
         await Task.Delay(300); // long enough for a guard that kills to have killed
         IsAlive(pid).ShouldBeTrue();
