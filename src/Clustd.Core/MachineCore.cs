@@ -24,6 +24,7 @@ public sealed class MachineCore
     private readonly Forming _forming;
     private readonly Proposals _proposals;
     private readonly Departure _departure;
+    private readonly long _storedLastIndex;
     private Instant _lastStepAt;
     private bool _hadHold;
 
@@ -50,6 +51,7 @@ public sealed class MachineCore
         _forming = new Forming(settings, stored.Store, _raft, random, _outputs);
         _proposals = new Proposals(settings.Self, settings.Incarnation, _raft, _replica, _duties, _timing.Heartbeat * 2);
         _departure = new Departure(settings, _raft, _replica, _holder, _local, _outputs);
+        _storedLastIndex = stored.Entries.Length;
         _lastStepAt = now;
         WakeAt = now;
     }
@@ -216,6 +218,11 @@ public sealed class MachineCore
     private void Settle(bool isTick, Instant now)
     {
         Apply(now);
+        if (_raft.IsLeader)
+        {
+            _duties.ReportReceived(Settings.Self, _local.Report); // A leader that leaves must not choose itself again.
+        }
+
         _duties.Decide(isTick, now);
         _local.Reconcile(_replica.State, _holder.Hold, now, _outputs);
         _departure.Continue(now);
@@ -245,7 +252,10 @@ public sealed class MachineCore
             _requests.Applied(entry);
             foreach (var happened in EventsOf(entry.Index))
             {
-                _outputs.Add(new Output.Noted(Severity.Information, happened.Kind, happened.Sentence, happened.Service, happened.Index));
+                // What a former incarnation has seen already is read again, not news, and did not happen now.
+                _outputs.Add(entry.Index > _storedLastIndex
+                    ? new Output.Noted(Severity.Information, happened.Kind, happened.Sentence, happened.Service, happened.Index)
+                    : new Output.Noted(Severity.Debug, "replayed", happened.Sentence, happened.Service));
             }
 
             if (_raft.IsLeader && entry.Index == _replica.NoOpIndex)

@@ -14,10 +14,17 @@ internal sealed class SaidLog(Action<Severity, string> say) : ILoggerProvider
 
     private sealed class Logger(Action<Severity, string> say, string category) : ILogger
     {
+        private readonly bool _isHub = category.StartsWith("Clustd.Hub", StringComparison.Ordinal);
+
+        // Peers are told of as events, a host that does not start as an exception: both in three parts.
+        private readonly bool _isToldOtherwise =
+            category.StartsWith("Clustd.Peers", StringComparison.Ordinal) || category.StartsWith("Microsoft.Extensions.Hosting", StringComparison.Ordinal)
+            || category.StartsWith("Microsoft.Hosting", StringComparison.Ordinal);
+
         public IDisposable? BeginScope<TState>(TState state)
             where TState : notnull => null;
 
-        public bool IsEnabled(LogLevel logLevel) => logLevel >= LogLevel.Warning || (logLevel == LogLevel.Information && category.StartsWith("Clustd.Hub", StringComparison.Ordinal)); // Peers are told of as events.
+        public bool IsEnabled(LogLevel logLevel) => _isHub ? logLevel >= LogLevel.Information : logLevel >= LogLevel.Warning && !_isToldOtherwise;
 
         public void Log<TState>(LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter)
         {

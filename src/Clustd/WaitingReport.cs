@@ -47,7 +47,7 @@ internal sealed class WaitingReport(PeerNetwork network, MachineLoop loop, int m
     private string Sentence(MachineView view)
     {
         var missing = network.Peers.Where(peer => peer.State is not (PeerState.Connected or PeerState.Self)).ToList();
-        var faults = string.Join("; ", missing.Select(peer => peer.LastError ?? $"{peer.Address} not reached yet"));
+        var faults = string.Join("; ", missing.Select(peer => peer.LastError?.TrimEnd('.') ?? $"{peer.Address} not reached yet"));
         if (view.WaitsFor is { } forming)
         {
             return missing.Count == 0 ? $"{forming}." : $"waiting for {missing.Count} of {machines}: {faults}. A new cluster forms once all machines have met.";

@@ -132,7 +132,7 @@ internal sealed class Demotion(LocalService service, LocalRun run, Moment moment
             moment.Note(Severity.Information, "service-stopped", $"'{Name}' (token {run.Token}) has stopped here: {reason}", Name);
         }
 
-        service.WantRelease(moment, new Command.Release(Name, run.Token, reason, run.Intent == RunIntent.StopAfterFailure));
+        service.WantRelease(moment, new Command.Release(Name, run.Token, reason, run.Intent == RunIntent.StopAfterFailure && !run.IsAbsence));
         return (LocalPhase.Standby, $"stopped, because {reason}");
     }
 

@@ -40,6 +40,9 @@ internal sealed class LocalRun(long number, Assignment assignment, bool inherite
     /// <summary>Required drivers that have started in this run: only those can be lost to it.</summary>
     public SortedSet<DriverName> Started { get; } = [];
 
+    /// <summary>It ended because this daemon was away for longer than its drivers' lease: released, but not held against the service here.</summary>
+    public bool IsAbsence { get; set; }
+
     public Instant StopSince { get; private set; }
 
     /// <summary>Since when all drivers are told to stop at once; null while order is kept.</summary>

@@ -163,6 +163,20 @@ public class SessionTests
         bench[follower].Hold.Session.ShouldBe(session);
     }
 
+    [Fact] // A leader's own report must be fresh: it gave the service back to itself while it left, and took one more token and stop
+    public void A_single_machine_that_says_goodbye_does_not_take_its_service_again()
+    {
+        var bench = new CoreBench(1);
+        bench.RunUntil(() => bench[1].State.Services.Values.Any(service => service.Assignment is not null), Lease * 2);
+        bench.RunFor(Lease);
+        var token = bench[1].State.LastTokenOf(ServiceName.Default);
+
+        bench.Post(bench.Ids[0], new Input.GoodbyeRequested("test"));
+        bench.RunUntil(() => bench.Trace.Any(line => line.Output is Output.Departed), Lease * 10);
+
+        bench[1].State.LastTokenOf(ServiceName.Default).ShouldBe(token);
+    }
+
     private static MachineId Follower(CoreBench bench) => bench.Running.First(core => !core.Consensus.IsLeader).Settings.Self;
 
     private static CoreBench Healthy()
