@@ -7,7 +7,7 @@ namespace Clustd.Core.Leading;
 /// <summary>What this machine does while it leads: opens and ends sessions, confirms stamps, defines services, places them. Decides only when rule 6 allows.</summary>
 internal sealed class LeaderDuties(MachineSettings settings, Raft.Raft raft, Replica replica, List<Output> outputs)
 {
-    private readonly Sessions _sessions = new(new LeaseTiming(settings.Lease), settings.PlantedBug);
+    private readonly Sessions _sessions = new(settings.PlantedBug);
     private readonly SortedDictionary<MachineId, MachineReport> _reports = [];
     private readonly SortedSet<MachineId> _wantSession = [];
     private readonly SortedDictionary<ServiceName, string> _reasons = [];
@@ -146,9 +146,6 @@ internal sealed class LeaderDuties(MachineSettings settings, Raft.Raft raft, Rep
         ? replica.State.Sessions.Values.Aggregate(_placementWakeAt, (earliest, session) =>
             replica.IsEnding(session.Id) ? earliest : Instant.Min(earliest, _sessions.EndsAt(session, replica.OpenedAt(session))))
         : Instant.Never;
-
-    /// <summary>How long ago the newest stamp of the session was received, for people to see.</summary>
-    public TimeSpan SilentFor(Session session, Instant now) => now - _sessions.LastKnown(session, replica.OpenedAt(session));
 
     public PlacementView ViewAt(Instant now) => new(
         replica.State,

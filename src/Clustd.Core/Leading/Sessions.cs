@@ -8,7 +8,7 @@ namespace Clustd.Core.Leading;
 /// The leader's side of the lease argument: which stamps may be echoed, and when a session is over. All of it is void as soon as this
 /// machine does not lead any more: a re-elected leader uses nothing of its earlier terms (rule 9).
 /// </summary>
-internal sealed class Sessions(LeaseTiming timing, PlantedBug bug)
+internal sealed class Sessions(PlantedBug bug)
 {
     private readonly SortedDictionary<SessionId, Tracked> _tracked = [];
     private readonly List<Inherited> _voters = [];
@@ -164,9 +164,6 @@ internal sealed class Sessions(LeaseTiming timing, PlantedBug bug)
     /// <summary>The instants behind <see cref="Ages"/>: what this leader remembers as a voter when it begins a round (rule 5).</summary>
     public IEnumerable<(SessionId Session, Instant At)> Instants(ClusterState state, Func<Session, Instant> openedAt) =>
         state.Sessions.Values.Select(session => (session.Id, LastKnown(session, openedAt(session))));
-
-    /// <summary>Time to spare before EndSession is due is checked no more often than this.</summary>
-    public TimeSpan Heartbeat => timing.Heartbeat;
 
     private Tracked Track(SessionId session)
     {
