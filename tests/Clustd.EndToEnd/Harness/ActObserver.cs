@@ -1,7 +1,6 @@
 using System.Diagnostics;
 using System.Globalization;
 using System.Runtime.InteropServices;
-using Shouldly;
 
 namespace Clustd.EndToEnd.Harness;
 
@@ -73,23 +72,6 @@ public sealed partial class ActObserver : IDisposable
     public void ForgetRefused()
     {
         lock (_gate) _refused.Clear();
-    }
-
-    /// <summary>P1 and P2 as a resource sees them: tokens only grow, one token has one holder, nobody acts once a newer one has.</summary>
-    public void ShouldNeverOverlap()
-    {
-        lock (_gate)
-        {
-            _refused.ShouldBeEmpty($"two masters at once:\n{Story()}");
-            foreach (var service in _tenures.GroupBy(tenure => tenure.Service))
-            {
-                foreach (var (old, next) in service.Zip(service.Skip(1)))
-                {
-                    next.Token.ShouldBeGreaterThan(old.Token, Story());
-                    (old.LastAt - next.FirstAt).ShouldBeLessThanOrEqualTo(0, $"overlap in µs\n{Story()}");
-                }
-            }
-        }
     }
 
     /// <summary>For people.</summary>

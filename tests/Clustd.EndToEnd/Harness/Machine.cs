@@ -24,7 +24,10 @@ public sealed class Machine : IDisposable
             ["E2E_PAUSE"] = acts.Pause,
             ["STATE_DIRECTORY"] = DataDirectory, // as systemd does; the files of 2018 name none
         };
-        _client = new HttpClient(new SocketsHttpHandler { UseProxy = false }) { BaseAddress = new Uri($"http://127.0.0.1:{port}"), Timeout = TimeSpan.FromSeconds(5) };
+        var handler = new SocketsHttpHandler { UseProxy = false };
+        if (networkNamespace is not null)
+            handler.ConnectCallback = async (context, cancellationToken) => await NamespaceSocket.ConnectAsync(networkNamespace, context.DnsEndPoint, cancellationToken);
+        _client = new HttpClient(handler) { BaseAddress = new Uri($"http://127.0.0.1:{port}"), Timeout = TimeSpan.FromSeconds(5) };
         _client.DefaultRequestHeaders.Authorization = new AuthenticationHeaderValue("Bearer", ApiToken.Derive(secret));
     }
 
@@ -113,15 +116,15 @@ public sealed class Machine : IDisposable
     public async Task<Status?> StatusAsync()
     {
         if (!IsDaemonRunning) return null;
-        if (Namespace is not null)
-        {
-            var finished = await RunAsync("status", "-o", "json");
-            return finished.Out.StartsWith('{') ? new Status(JsonDocument.Parse(finished.Out).RootElement) : null;
-        }
+        return await GetAsync("/v1/status") is { } json ? new Status(json) : null;
+    }
 
+    /// <summary>GET of the API, or null while the daemon does not answer.</summary>
+    public async Task<JsonElement?> GetAsync(string path)
+    {
         try
         {
-            return new Status(await _client.GetFromJsonAsync<JsonElement>("/v1/status"));
+            return await _client.GetFromJsonAsync<JsonElement>(path);
         }
         catch (Exception e) when (e is HttpRequestException or TaskCanceledException or JsonException)
         {
