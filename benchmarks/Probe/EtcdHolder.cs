@@ -53,7 +53,7 @@ internal sealed class EtcdHolder(string endpoint, int ttlSeconds, LinePipe acts,
     private async Task HoldOneLeaseAsync()
     {
         var sentAt = LinePipe.Now;
-        var granted = await AskAsync("/v3/lease/grant", $$"""{"TTL":"{{ttlSeconds}}"}""");
+        var granted = await AskAsync("/v3/lease/grant", $$"""{ "TTL": "{{ttlSeconds}}" }""");
         var lease = granted.GetProperty("ID").GetString()!;
         Volatile.Write(ref deadline, sentAt + ttl);
         using var ended = new CancellationTokenSource();
@@ -64,7 +64,7 @@ internal sealed class EtcdHolder(string endpoint, int ttlSeconds, LinePipe acts,
             {
                 await Task.Delay(TimeSpan.FromSeconds(ttlSeconds / 3.0));
                 sentAt = LinePipe.Now;
-                var answer = await AskAsync("/v3/lease/keepalive", $$"""{"ID":"{{lease}}"}""");
+                var answer = await AskAsync("/v3/lease/keepalive", $$"""{ "ID": "{{lease}}" }""");
                 if (!answer.GetProperty("result").TryGetProperty("TTL", out var left) || left.GetString() is not { } seconds || seconds == "0")
                     throw new InvalidOperationException("the server knows the lease no more");
                 Volatile.Write(ref deadline, sentAt + ttl);
@@ -83,8 +83,8 @@ internal sealed class EtcdHolder(string endpoint, int ttlSeconds, LinePipe acts,
         while (!cancellationToken.IsCancellationRequested)
         {
             var answer = await AskAsync("/v3/kv/txn", $$"""
-                {"compare":[{"target":"CREATE","key":"{{Key}}","result":"EQUAL","createRevision":"0"}],
-                 "success":[{"requestPut":{"key":"{{Key}}","value":"{{Base64(machine)}}","lease":"{{lease}}"}}]}
+                { "compare": [ { "target": "CREATE", "key": "{{Key}}", "result": "EQUAL", "createRevision": "0" } ],
+                  "success": [ { "requestPut": { "key": "{{Key}}", "value": "{{Base64(machine)}}", "lease": "{{lease}}" } } ] }
                 """);
             var revision = answer.GetProperty("header").GetProperty("revision").GetString()!;
             if (answer.TryGetProperty("succeeded", out var succeeded) && succeeded.GetBoolean())
@@ -99,7 +99,7 @@ internal sealed class EtcdHolder(string endpoint, int ttlSeconds, LinePipe acts,
 
     private async Task WatchForDeletionAsync(long revision, CancellationToken cancellationToken)
     {
-        var request = Request("/v3/watch", $$"""{"create_request":{"key":"{{Key}}","start_revision":"{{revision}}","filters":["NOPUT"]}}""");
+        var request = Request("/v3/watch", $$"""{ "create_request": { "key": "{{Key}}", "start_revision": "{{revision}}", "filters": ["NOPUT"] } }""");
         using var answer = await client.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, cancellationToken);
         using var lines = new StreamReader(await answer.EnsureSuccessStatusCode().Content.ReadAsStreamAsync(cancellationToken));
         while (await lines.ReadLineAsync(cancellationToken) is { } line)

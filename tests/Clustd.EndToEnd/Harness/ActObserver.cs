@@ -124,7 +124,7 @@ public sealed partial class ActObserver : IDisposable
         }
     }
 
-    private static string MakePipe(string path)
+    internal static string MakePipe(string path)
     {
         if (mkfifo(path, 0x180) != 0) throw new IOException($"Cannot make the pipe {path}: {Marshal.GetLastPInvokeErrorMessage()}.");
         return path;

@@ -169,6 +169,9 @@ public sealed class Status(JsonElement json)
 
     public IReadOnlyList<string> Drivers => [.. json.GetProperty("drivers").EnumerateArray().Where(driver => driver.GetProperty("connected").GetBoolean()).Select(driver => driver.GetProperty("name").GetString()!)];
 
+    /// <summary>How many services are in this state.</summary>
+    public int CountOf(string state) => json.GetProperty("services").EnumerateArray().Count(service => service.GetProperty("state").GetString() == state);
+
     public (string? Master, long? Token, string State) Service(string name = "default")
     {
         foreach (var service in json.GetProperty("services").EnumerateArray().Where(service => service.GetProperty("name").GetString() == name))
