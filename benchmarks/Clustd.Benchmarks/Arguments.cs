@@ -1,5 +1,4 @@
 using System.Globalization;
-using Clustd.Benchmarks.Subjects;
 
 namespace Clustd.Benchmarks;
 

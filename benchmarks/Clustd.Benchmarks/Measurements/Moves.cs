@@ -50,7 +50,7 @@ internal static class Moves
         await machines.ShouldGoOnActingAsync(TimeSpan.FromMilliseconds(100));
 
         if (next.Machine != to.Id) throw new InvalidOperationException($"it moved to {next.Machine} and not to {to.Id}");
-        var (stopped, started) = (cluster.StopOf(old.Token)!, cluster.StartOf(next.Token)!);
+        var (stopped, started) = (cluster.StopOn(from.Id)!, cluster.StartOf(next.Token)!);
         var (ended, refused) = (acts.Tenures()[before - 1], acts.Refused.ToList());
         values["request to app stopped"] = (ended.LastAt - at) / 1e3;
         values["app stopped to stop acknowledged"] = (stopped.At - ended.LastAt) / 1e3;

@@ -84,7 +84,8 @@ internal sealed class ClustdCluster : Subject
 
     public Triggered? StartOf(long token) => Triggers.All.FirstOrDefault(told => told.IsMaster && told.Token == token);
 
-    public Triggered? StopOf(long token) => Triggers.All.FirstOrDefault(told => !told.IsMaster && told.Token == token);
+    /// <summary>The newest stop there: a driver that connects is told to stop as well, and with the token of whoever is the master.</summary>
+    public Triggered? StopOn(string machine) => Triggers.All.LastOrDefault(told => !told.IsMaster && told.Machine == machine);
 
     /// <summary>When a machine applied what the cluster decided about a token, by the wall clock that all machines share here.</summary>
     public static async Task<DateTimeOffset?> EventAsync(Machine machine, string kind, long token)
