@@ -29,8 +29,8 @@ internal enum PlantedBug
     /// <summary>Membership: a change is appended while another one is on its way.</summary>
     TwoChangesAtOnce,
 
-    /// <summary>Membership: a round counts when a majority of the former voters has answered.</summary>
-    RoundOfOldMembership,
+    /// <summary>Membership: rounds and commits count by the voters before the change that is on its way.</summary>
+    MajorityOfOldMembership,
 
     /// <summary>Membership: a machine with a wiped disk is a voter at once, under its new store.</summary>
     WipedKeepsVote,
@@ -41,6 +41,6 @@ internal enum PlantedBug
     /// <summary>Snapshots: what a snapshot tells of counts as applied since this daemon's start (rule 11).</summary>
     SnapshotCountsFromStart,
 
-    /// <summary>Snapshots: the log is dropped up to the snapshot that is not durable yet, and what it covers counts as held.</summary>
+    /// <summary>Snapshots: a snapshot of another machine is taken over before it is on this machine's own disk (decision 0004).</summary>
     SnapshotNotDurable,
 }

@@ -14,7 +14,7 @@ internal sealed partial class Faults
         ("wipe disk", faults => faults.WipeDisk()),
         (RemoveAndAdd, faults => faults.RemoveThenAdd()),
         ("snapshot successor", faults => faults.SnapshotSuccessor()),
-        ("many decisions", faults => faults.ManyDecisions()),
+        ("many decisions", faults => faults.ManyDecisions(faults.Leader(), faults.Lease / 2)),
     ];
 
     private SimulatedMachine? _absentee;
@@ -35,7 +35,7 @@ internal sealed partial class Faults
     private void WipeDisk()
     {
         var machine = Anyone();
-        if (_world.Machines.Length < 3 || !AreAllVoters() || _absentee is not null)
+        if (_world.Machines.Length < 3 || !AreAllVoters() || _absentee is not null || !machine.HostIsUp)
         {
             return;
         }
@@ -110,28 +110,27 @@ internal sealed partial class Faults
             return;
         }
 
-        Note($"{late.Id} hears nothing until the session of {master.Id} has ended, then is to lead");
-        var first = Lease / 2;
-        var whole = Lease + (Lease / 8);
-        ManyDecisions();
-        Later(first, () => Cut(Lease * 3, false, [.. Others(master).SelectMany(other => Both(master, other))]));
-        Cut(first + whole, false, [.. Others(late).Where(other => other != master).SelectMany(other => Both(late, other))]);
+        Note($"{late.Id} hears nothing until the session of {master.Id} has ended and a snapshot tells of it, then is to lead");
+        var ended = Lease + (Lease / 16);
+        var heard = ended + (Lease / 10);
+        Cut(Lease * 3, false, [.. Others(master).SelectMany(other => Both(master, other))]);
+        Cut(heard, false, [.. Others(late).Where(other => other != master).SelectMany(other => Both(late, other))]);
+        Later(ended, () => ManyDecisions(leader, Lease / 20));
         for (var attempt = 0; attempt < 12; attempt++)
         {
-            Later(first + whole + (Lease * attempt / 40), () => leader.Post(new Input.RequestMade($"s{++_requests}", new Request.TransferLeadership(late.Id))));
+            Later(heard + (Lease * attempt / 50), () => leader.Post(new Input.RequestMade($"s{++_requests}", new Request.TransferLeadership(late.Id))));
         }
     }
 
     /// <summary>A log that grows: snapshots become due.</summary>
-    private void ManyDecisions()
+    private void ManyDecisions(SimulatedMachine leader, long within)
     {
-        for (var i = 0; i < 12; i++)
+        const int Pairs = 8;
+        for (var i = 0; i < Pairs * 2; i++)
         {
             var isPaused = i % 2 == 0;
-            Later(Lease * i / 24, () => Ask(new Request.Pause(isPaused)));
+            Later(within * i / (Pairs * 2), () => leader.Post(new Input.RequestMade($"d{++_requests}", new Request.Pause(isPaused))));
         }
-
-        Later(Lease * 5 / 8, () => Ask(new Request.Pause(false)));
     }
 
     private bool AreAllVoters() => _world.Checks.Newest.Members.Count == _world.Machines.Length
