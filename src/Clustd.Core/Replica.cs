@@ -50,6 +50,30 @@ internal sealed class Replica(Raft.Raft raft, Instant startedAt)
         }
     }
 
+    public bool IsUnderWay(Command command)
+    {
+        for (var index = State.AppliedIndex + 1; index <= raft.Log.LastIndex; index++)
+        {
+            if (raft.Log[index].Command == command)
+            {
+                return true;
+            }
+        }
+
+        return false;
+    }
+
     /// <summary>Rule 7: from the moment EndSession is in the log, nothing of that session is accepted or confirmed.</summary>
-    public bool IsEnding(SessionId session) => UnderWay.Any(command => command is Command.EndSession end && end.Session == session);
+    public bool IsEnding(SessionId session)
+    {
+        for (var index = State.AppliedIndex + 1; index <= raft.Log.LastIndex; index++)
+        {
+            if (raft.Log[index].Command is Command.EndSession end && end.Session == session)
+            {
+                return true;
+            }
+        }
+
+        return false;
+    }
 }
