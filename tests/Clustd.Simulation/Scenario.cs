@@ -60,6 +60,9 @@ internal sealed record Scenario
 
     public PlantedBug Bug { get; init; }
 
+    /// <summary>Local services that are not due are looked at as well, in every step, and nothing may come of it.</summary>
+    public bool ChecksWhatIsOverlooked { get; init; } = true;
+
     /// <summary>P4 and P5 are judged too, not only what must never happen.</summary>
     public bool JudgesLiveness { get; init; } = true;
 

@@ -109,7 +109,7 @@ internal sealed class SimulatedMachine
             Seed = _chance.Bits(),
             WallClockSeconds = 1_800_000_000 + (_world.Events.Now / 1_000_000),
             PlantedBug = scenario.Bug,
-            ChecksWhatIsOverlooked = true,
+            ChecksWhatIsOverlooked = scenario.ChecksWhatIsOverlooked,
         };
         Core = _world.Guarded(Id.Value, () => new MachineCore(settings, stored, LocalNow));
         _world.Note(Id.Value, $"the daemon starts with term {stored.HardState.Term}, vote {stored.HardState.Vote?.Value ?? "none"}, {stored.Entries.Length} entries");

@@ -101,7 +101,7 @@ internal sealed class LeaderDuties(MachineSettings settings, Raft.Raft raft, Rep
             return; // Rule 6. The stamps stay: a later round confirms them, too.
         }
 
-        foreach (var session in replica.State.Sessions.Values)
+        foreach (var (_, session) in replica.State.Sessions)
         {
             SendConfirmed(session, round);
         }
@@ -199,7 +199,7 @@ internal sealed class LeaderDuties(MachineSettings settings, Raft.Raft raft, Rep
 
     private void EndSessions(Instant now)
     {
-        foreach (var session in replica.State.Sessions.Values)
+        foreach (var (_, session) in replica.State.Sessions)
         {
             if (now >= _sessions.EndsAt(session, replica.OpenedAt(session)) && !replica.IsEnding(session.Id))
             {

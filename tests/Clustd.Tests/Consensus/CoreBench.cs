@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using Clustd.Core;
+using Clustd.Core.Cluster;
 using Clustd.Core.Raft;
 using Shouldly;
 
@@ -20,8 +21,9 @@ internal sealed class CoreBench
     private readonly Dictionary<MachineId, List<long>> _unanswered = [];
     private ulong _incarnations;
 
-    public CoreBench(int machines, TimeSpan? lease = null, MachineId? startedExcept = null)
+    public CoreBench(int machines, TimeSpan? lease = null, MachineId? startedExcept = null, ImmutableArray<ServiceDefinition> services = default)
     {
+        Services = services;
         Lease = lease ?? TimeSpan.FromSeconds(1);
         Ids = [.. Enumerable.Range(1, machines).Select(number => new MachineId($"cm-{number}"))];
         Addresses = [.. Enumerable.Range(1, machines).Select(number => $"10.0.0.{number}:3001")];
@@ -44,6 +46,12 @@ internal sealed class CoreBench
     public ImmutableArray<string> Addresses { get; }
 
     public TimeSpan Lease { get; }
+
+    /// <summary>What every machine's file names; default: nothing.</summary>
+    public ImmutableArray<ServiceDefinition> Services { get; }
+
+    /// <summary>Bytes that the steps of each machine have allocated, their outputs included.</summary>
+    public SortedDictionary<MachineId, long> Allocated { get; } = [];
 
     /// <summary>Wake-ups so far, of all machines.</summary>
     public int Ticks { get; private set; }
@@ -70,6 +78,7 @@ internal sealed class CoreBench
             Address = Addresses[number - 1],
             Addresses = Addresses,
             Lease = Lease,
+            Services = Services,
             Incarnation = ++_incarnations,
             Seed = 1000 + _incarnations,
             WallClockSeconds = 1_700_000_000,
@@ -178,7 +187,10 @@ internal sealed class CoreBench
             steps.ShouldBeLessThan(100_000, "machines that never stop talking");
             if (_cores.TryGetValue(mail.To, out var core))
             {
-                foreach (var output in core.Step(mail.Input, Now).ToList())
+                var allocated = GC.GetAllocatedBytesForCurrentThread();
+                var outputs = core.Step(mail.Input, Now);
+                Allocated[mail.To] = Allocated.GetValueOrDefault(mail.To) + GC.GetAllocatedBytesForCurrentThread() - allocated;
+                foreach (var output in outputs.ToList())
                 {
                     Trace.Add((Now, mail.To, output));
                     Perform(mail.To, output);
