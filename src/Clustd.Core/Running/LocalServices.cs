@@ -168,12 +168,17 @@ public sealed partial class LocalServices
     public void Stopped(DriverName name, string instance, ServiceName service, Token token, string reason, Instant now)
     {
         var known = _instances.Find(one => one.Name == name && one.Id == instance);
-        if (known is null || !known.Calls.TryGetValue(service, out var calls) || !calls.Proven(token, known.IsConnected))
+        if (known is null || !known.Calls.TryGetValue(service, out var calls))
         {
             return;
         }
 
-        MarkFor(known, service);
+        MarkFor(known, service); // Also where it does not count as a stop: the driver is then told its level again.
+        if (!calls.Proven(token, known.IsConnected))
+        {
+            return;
+        }
+
         Note(Severity.Information, "driver-stopped", $"What driver {name} ran for '{service}' is proven gone: {reason}", service);
         if (!known.IsConnected)
         {
