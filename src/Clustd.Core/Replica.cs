@@ -96,13 +96,40 @@ internal sealed class Replica(Raft.Raft raft, ClusterState? stored, Instant star
     {
         get
         {
-            for (var index = Math.Max(State.AppliedIndex, raft.Log.Base.Index) + 1; index <= raft.Log.LastIndex; index++)
+            for (var index = FirstUnderWay; index <= raft.Log.LastIndex; index++)
             {
                 yield return raft.Log[index].Command;
             }
         }
     }
 
+    // A snapshot that was installed and is not on this machine's disk yet is not applied either; what it covers is not under way.
+    private long FirstUnderWay => Math.Max(State.AppliedIndex, raft.Log.Base.Index) + 1;
+
+    public bool IsUnderWay(Command command)
+    {
+        for (var index = FirstUnderWay; index <= raft.Log.LastIndex; index++)
+        {
+            if (raft.Log[index].Command == command)
+            {
+                return true;
+            }
+        }
+
+        return false;
+    }
+
     /// <summary>Rule 7: from the moment EndSession is in the log, nothing of that session is accepted or confirmed.</summary>
-    public bool IsEnding(SessionId session) => UnderWay.Any(command => command is Command.EndSession end && end.Session == session);
+    public bool IsEnding(SessionId session)
+    {
+        for (var index = FirstUnderWay; index <= raft.Log.LastIndex; index++)
+        {
+            if (raft.Log[index].Command is Command.EndSession end && end.Session == session)
+            {
+                return true;
+            }
+        }
+
+        return false;
+    }
 }

@@ -12,8 +12,10 @@ namespace Clustd.Client.Connection;
 /// </summary>
 internal sealed class DaemonLink : IDisposable
 {
-    // The protocol needs a few messages at a time. More in the queue than this means that the daemon does not read.
-    private const int OutgoingMax = 256;
+    // Beyond the first, no request is taken before the daemon has read some answers. Answers to what was taken already may still come, one per service and
+    // a thousand services: more in the queue than the second means that the daemon does not read.
+    private const int OutgoingBeforeWait = 128;
+    private const int OutgoingMax = 4096;
     private static readonly TimeSpan OpenLimit = TimeSpan.FromSeconds(5); // TCP, HTTP, proofs and register together.
 
     private readonly Socket socket;
@@ -246,7 +248,7 @@ internal sealed class DaemonLink : IDisposable
     {
         lock (gate)
         {
-            while (outgoing.Count >= OutgoingMax / 2 && !closed && !closing)
+            while (outgoing.Count >= OutgoingBeforeWait && !closed && !closing)
                 Monitor.Wait(gate);
         }
     }
@@ -259,7 +261,7 @@ internal sealed class DaemonLink : IDisposable
                 Monitor.Wait(gate);
             if (closed || outgoing.Count == 0)
                 return null;
-            if (outgoing.Count == OutgoingMax / 2)
+            if (outgoing.Count == OutgoingBeforeWait)
                 Monitor.PulseAll(gate); // Room again, see AwaitRoom.
             return outgoing.Dequeue();
         }

@@ -155,8 +155,28 @@ public sealed record ServiceReadiness(ServiceName Service, bool HasDriver, bool 
 /// What the leader's placement must know of a machine. Version grows with every change and starts anew with each incarnation
 /// (its high bits are random), so equal versions mean equal contents. Proposal: the services its file names, or null for none.
 /// </summary>
+/// <param name="Services">Sorted by name.</param>
 public sealed record MachineReport(long Version, bool Leaving, ImmutableArray<ServiceReadiness> Services, ImmutableArray<ServiceDefinition>? Proposal)
 {
     /// <summary>All here has stopped and been released, and the machine wants to go without taking its vote with it (<see cref="Leading.Membership"/>).</summary>
     public bool WantsNoVote { get; init; }
+
+    /// <summary>What it can do for this service; null when it says nothing of it.</summary>
+    public ServiceReadiness? Of(ServiceName service)
+    {
+        var (low, high) = (0, Services.Length - 1);
+        while (low <= high)
+        {
+            var middle = (low + high) / 2;
+            var order = Services[middle].Service.CompareTo(service);
+            if (order == 0)
+            {
+                return Services[middle];
+            }
+
+            (low, high) = order < 0 ? (middle + 1, high) : (low, middle - 1);
+        }
+
+        return null;
+    }
 }

@@ -147,6 +147,7 @@ public sealed class MachineLoopTests
             Send = performed.Add,
             Disconnect = performed.Add,
             Persist = performed.Add,
+            StoreRefused = performed.Add,
             DriverAccepted = performed.Add,
             DriverRefused = performed.Add,
             Trigger = performed.Add,
