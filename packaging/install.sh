@@ -15,6 +15,7 @@ is_root=false
 if $is_root; then
     prefix=/usr/local config=/etc/clustd/config.yml units=/etc/systemd/system systemctl=systemctl
 else
+    : "${HOME:?Cannot install: HOME names no directory of yours. Set it, or run this as root.}"
     prefix=$HOME/.local config=${XDG_CONFIG_HOME:-$HOME/.config}/clustd/config.yml units=${XDG_CONFIG_HOME:-$HOME/.config}/systemd/user systemctl='systemctl --user'
 fi
 asked_units=''
@@ -63,7 +64,7 @@ for file in README.md LICENSE config.example.yml; do put 644 "$here/$file" "$pre
 [ ! -f "$here/completion/bash" ] || put 644 "$here/completion/bash" "$prefix/share/bash-completion/completions/clustd"
 [ ! -f "$here/completion/zsh" ] || put 644 "$here/completion/zsh" "$prefix/share/zsh/site-functions/_clustd"
 [ ! -f "$here/completion/fish" ] || put 644 "$here/completion/fish" "$prefix/share/fish/vendor_completions.d/clustd.fish"
-printf 'clustd %s is installed: %s\n' "$version" "$prefix/bin/clustd"
+printf '%s is installed: %s\n' "$version" "$prefix/bin/clustd"
 
 is_systemd=false
 [ ! -d /run/systemd/system ] || is_systemd=true
