@@ -23,29 +23,33 @@ internal static class RunCommand
         {
             var result = ConfigLoader.Load(parsed.GetValue(CommonOptions.Config), ConfigSurroundings.OfThisProcess());
             var config = CommonOptions.LoadConfig(result);
-            var said = new SaidLine(terminal);
+            using var said = new SaidQueue(new SaidLine(terminal).Say);
             foreach (var warning in result.Warnings) said.Say(Severity.Warning, warning.ToString());
             using var manager = NotifySocket.OfThisProcess();
-            return await RunAsync(config, config.Drivers.Count > 0 && !parsed.GetValue(noDrivers), Saying(said, manager), manager, cancellationToken);
+            return await RunAsync(config, config.Drivers.Count > 0 && !parsed.GetValue(noDrivers), Saying(said, manager), said.Dispose, manager, cancellationToken);
         });
         return command;
     }
 
     /// <summary>What a person reads in the journal, `systemctl status` shows as the last word.</summary>
-    private static Action<Severity, string> Saying(SaidLine said, NotifySocket? manager) => (severity, sentence) =>
+    private static Action<Severity, string> Saying(SaidQueue said, NotifySocket? manager) => (severity, sentence) =>
     {
         said.Say(severity, sentence);
         if (severity > Severity.Debug) manager?.Status(sentence);
     };
 
     private static async Task<int> RunAsync(
-        ClustdConfig config, bool withDrivers, Action<Severity, string> say, NotifySocket? manager, CancellationToken cancellationToken)
+        ClustdConfig config, bool withDrivers, Action<Severity, string> say, Action finishSaying, NotifySocket? manager, CancellationToken cancellationToken)
     {
         say(Severity.Information, $"clustd {ProductVersion.Text}: machine {config.Cluster.Id} at {config.Server.RemoteAddress}, data in {config.Server.DataDirectory}.");
         foreach (var sentence in FailoverBound.Sentences(config)) say(Severity.Information, sentence);
 
         var drivers = withDrivers ? new DriverChild(config, say) : null;
-        using var signals = new GoodbyeSignals(say, () => drivers?.Kill());
+        using var signals = new GoodbyeSignals(say, () =>
+        {
+            drivers?.Kill();
+            finishSaying();
+        });
         try
         {
             var options = new DaemonOptions { Say = say, TurnCompleted = manager is null ? static () => { } : manager.TurnCompleted };

@@ -11,7 +11,8 @@ internal sealed class PeerLink
 {
     private const int BeatsPerSilence = 10;
 
-    // More than this (a piece of a snapshot) is encrypted by the thread pool and not by the daemon's loop, whose thread may be the one that sends.
+    // More than this (a piece of a snapshot) is encrypted and read by the thread pool, not on the threads that heartbeats pass: the loop's, which sends, and the
+    // sockets', which receives.
     private const int YieldBytes = 32 * 1024;
 
     private readonly PeerSocket _socket;
@@ -167,6 +168,11 @@ internal sealed class PeerLink
             while (true)
             {
                 var frame = await _socket.ReceiveAsync(_over.Token);
+                if (frame.Payload.Length > YieldBytes)
+                {
+                    await Task.Yield(); // Off the thread that serves the other machines as well.
+                }
+
                 switch (frame.Type)
                 {
                     case WebSocketMessageType.Binary:
