@@ -38,7 +38,8 @@ internal sealed class StatusMaker(MachineView view, StatusContext context)
         Machines = [.. view.State.Members.Values.Select(MachineOf)],
         Services = [.. view.State.Services.Keys.Union(view.LocalServices.Select(local => local.Service)).Order().Select(ServiceOf)],
         Drivers = [.. view.Drivers.Select(DriverOf)],
-        LoopLatenessMs = context.LoopLateness?.TotalMilliseconds,
+        LoopLatenessMs = context.Process?.LoopLatenessMs,
+        Process = context.Process,
         Warnings = [.. Warnings(), .. context.Warnings],
     };
 

@@ -19,7 +19,7 @@ public sealed class MachineLoopTests
         bench.Loop.Turn();
 
         bench.Steps.Select(s => s.Input.GetType().Name).ShouldBe(["PeerConnected", "PeerSpoke", "Persisted", "Tick"]);
-        bench.Loop.Punctuality.TickLateness.Maximum.ShouldBe(TimeSpan.FromSeconds(1));
+        bench.Loop.Punctuality.Lateness.Maximum.ShouldBe(TimeSpan.FromSeconds(1));
     }
 
     [Fact]
