@@ -103,6 +103,8 @@ public abstract record PeerBody
 [JsonDerivedType(typeof(TransferLeadership), "transfer-leadership")]
 [JsonDerivedType(typeof(Drain), "drain")]
 [JsonDerivedType(typeof(Pause), "pause")]
+[JsonDerivedType(typeof(AddMachine), "add-machine")]
+[JsonDerivedType(typeof(RemoveMachine), "remove-machine")]
 public abstract record Request
 {
     private Request()
@@ -117,6 +119,10 @@ public abstract record Request
     public sealed record Drain(MachineId Machine, bool Drained) : Request;
 
     public sealed record Pause(bool Paused) : Request;
+
+    public sealed record AddMachine(MachineId Machine) : Request;
+
+    public sealed record RemoveMachine(MachineId Machine) : Request;
 }
 
 /// <summary>Done: accepted and in the log. Sentence: what was decided, or what happened, why and what to do.</summary>

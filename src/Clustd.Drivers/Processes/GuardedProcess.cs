@@ -8,6 +8,12 @@ namespace Clustd.Drivers.Processes;
 internal sealed record GuardedEnd(string? Left, string Reason)
 {
     public bool IsProven => Left is null;
+
+    /// <summary>How the app itself ended; null when that cannot be known.</summary>
+    public ChildExit? Exit { get; init; }
+
+    /// <summary>It ended before anybody told it to: no stop, no end of the lease, no death of the guard.</summary>
+    public bool IsByItself { get; init; }
 }
 
 /// <summary>
@@ -16,6 +22,9 @@ internal sealed record GuardedEnd(string? Left, string Reason)
 /// </summary>
 internal sealed class GuardedProcess
 {
+    /// <summary>Where a guard finds the descriptors of <see cref="GuardSpec.IsAttached"/>: this one and the two after it.</summary>
+    public const int AttachedFirst = 3;
+
     private const int LastLinesMax = 10;
     private static readonly TimeSpan OrphansLimit = TimeSpan.FromMilliseconds(500);
 
@@ -31,6 +40,8 @@ internal sealed class GuardedProcess
     private long _leaseEnd;
     private long _stopLimit = long.MaxValue;
     private string? _reason;
+    private ChildExit? _exit;
+    private bool _isByItself;
     private bool _scriptDone;
 
     private GuardedProcess(GuardSpec spec, int pid, int orders, int said, Action<string> output)
@@ -73,8 +84,10 @@ internal sealed class GuardedProcess
         {
             // The secret is no business of a process that runs next to the app; it gets what it needs on the pipe.
             var environment = ChildStart.InheritedEnvironment(AppEnvironment.IsOurs);
+            // Copied before 0 and 1 become the guard's own pipes.
+            (int, int)[] ours = spec.IsAttached ? [(0, AttachedFirst), (1, AttachedFirst + 1), (2, AttachedFirst + 2)] : [];
             pid = Orphans.StartGuard(() => ChildStart.Spawn(
-                command.File, [command.File, .. command.Arguments], environment, [(ordersRead, 0), (saidWrite, 1)], ownSession: true));
+                command.File, [command.File, .. command.Arguments], environment, [.. ours, (ordersRead, 0), (saidWrite, 1)], ownSession: true));
         }
         catch
         {
@@ -192,6 +205,7 @@ internal sealed class GuardedProcess
                 return false;
             case "exited":
                 var exit = ChildExit.Parse(rest);
+                (_exit, _isByItself) = (exit, _reason is null);
                 _reason ??= exit.Sentence;
                 _exited.TrySetResult(exit);
                 return false;
@@ -230,6 +244,7 @@ internal sealed class GuardedProcess
 
     private void End(GuardedEnd end)
     {
+        end = end with { Exit = _exit, IsByItself = _isByItself };
         _started.TrySetException(new AppFailedException(end.Reason));
         _ = _started.Task.Exception; // nobody may be waiting for the start: not an unobserved error
         _exited.TrySetCanceled();
