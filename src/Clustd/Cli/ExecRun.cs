@@ -15,17 +15,20 @@ internal sealed class ExecRun(DriverFileConfig file, ExecOptions options, ExecWo
 
     private readonly DaemonApi _api = DaemonApi.Of(file);
     private volatile string _service = options.Service ?? ServiceConfig.DefaultName;
+    private PosixSignal? _signal; // the one that told us to end
 
     public async Task<int> RunAsync(CancellationToken cancellationToken)
     {
-        using var signals = new StopSignals(cancellationToken) { Again = EndAtOnce };
+        using var signals = new StopSignals(cancellationToken) { Came = signal => _signal = signal, Again = EndAtOnce };
         var host = new DriverHost { Address = file.Host.Authority, Secret = file.Secret, Log = Log };
         var driver = new ExecDriver(options, host, Told);
         using var telling = CancellationTokenSource.CreateLinkedTokenSource(signals.Token);
-        var waiting = TellWhatIsWaitedForAsync(driver, telling.Token);
         try
         {
+            // Before the daemon hears of us: a service that does not exist is not to appear in anybody's status.
+            if (await WaitsForAsync(driver, signals.Token) is { } sentence) words.Say(sentence);
             await driver.ConnectAsync(signals.Token);
+            var waiting = TellWhatIsWaitedForAsync(driver, telling.Token);
             var first = await Task.WhenAny(driver.Completion, waiting, Task.Delay(System.Threading.Timeout.InfiniteTimeSpan, signals.Token));
             if (first == waiting) await waiting; // It ends by itself only with what makes waiting senseless.
             if (driver.Completion.IsCompleted && !signals.Token.IsCancellationRequested) await HandOverAsync(driver, await driver.Completion);
@@ -40,13 +43,12 @@ internal sealed class ExecRun(DriverFileConfig file, ExecOptions options, ExecWo
         }
         finally
         {
-            await driver.DisposeAsync();
             await telling.CancelAsync();
-            await waiting.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            await driver.DisposeAsync();
             _api.Dispose();
         }
 
-        return driver.Completion.IsCompletedSuccessfully ? CodeOf(await driver.Completion) : CodeOf(driver, signals.First);
+        return driver.Completion.IsCompletedSuccessfully ? CodeOf(await driver.Completion) : CodeOf(driver, _signal);
     }
 
     private int CodeOf(ExecEnd end)
@@ -80,7 +82,7 @@ internal sealed class ExecRun(DriverFileConfig file, ExecOptions options, ExecWo
         _service = trigger.Service;
         words.Say(trigger.IsMaster
             ? $"this machine is the master of '{trigger.Service}', token {TokenText.Of(trigger.Token)}: {options.Command[0]} starts"
-            : $"{options.Command[0]} is stopped: {trigger.Reason.TrimEnd('.')}");
+            : $"{options.Command[0]} is stopped: {(_signal is { } signal ? $"{signal} came" : trigger.Reason.TrimEnd('.'))}");
     }
 
     /// <summary>
@@ -117,7 +119,7 @@ internal sealed class ExecRun(DriverFileConfig file, ExecOptions options, ExecWo
         try
         {
             var view = (await _api.StatusAsync(cancellationToken)).View;
-            if (driver.IsRunning || driver.Completion.IsCompleted) return null;
+            if (driver.IsRunning || driver.Completion.IsCompleted || cancellationToken.IsCancellationRequested) return null;
             if (!view.IsKnown) return $"waiting: {view.WaitsFor ?? view.Warnings.FirstOrDefault()?.Sentence ?? "nothing is known of the cluster yet"}";
             var service = view.Services.FirstOrDefault(each => each.Name == _service) ?? (options.Service is null && view.Services.Count == 1 ? view.Services[0] : null);
             if (service is null)
@@ -141,8 +143,11 @@ internal sealed class ExecRun(DriverFileConfig file, ExecOptions options, ExecWo
 
     private void Log(DriverLogLevel level, string text)
     {
-        if (level >= DriverLogLevel.Error) words.Warn(text);
-        else if (level == DriverLogLevel.Warning) words.Say(text);
+        // A failed start ends exec with its own sentence. The rest of an SDK's line is a stack trace, for whoever writes drivers.
+        if (level < DriverLogLevel.Warning || text.StartsWith("Starting '", StringComparison.Ordinal)) return;
+        var line = text.Split('\n')[0];
+        if (level == DriverLogLevel.Error) words.Warn(line);
+        else words.Say(line);
     }
 
     // The second signal: the guard, which no terminal's signal reaches, sees our end and kills the command within kill_timeout.

@@ -7,6 +7,7 @@ internal sealed class StopSignals : IDisposable
 {
     private readonly CancellationTokenSource _told;
     private readonly List<PosixSignalRegistration> _registrations;
+    private bool _isTold;
 
     public StopSignals(CancellationToken cancellationToken)
     {
@@ -14,16 +15,15 @@ internal sealed class StopSignals : IDisposable
         _registrations = [.. ((PosixSignal[])[PosixSignal.SIGINT, PosixSignal.SIGTERM, PosixSignal.SIGHUP]).Select(signal => PosixSignalRegistration.Create(signal, context =>
         {
             context.Cancel = true;
-            if (First is not null) Again?.Invoke(signal);
-            First ??= signal;
+            (Interlocked.Exchange(ref _isTold, true) ? Again : Came)?.Invoke(signal);
             _told.Cancel();
         }))];
     }
 
     public CancellationToken Token => _told.Token;
 
-    /// <summary>The one that came first; null: none has.</summary>
-    public PosixSignal? First { get; private set; }
+    /// <summary>Called with the first one, before the cancellation.</summary>
+    public Action<PosixSignal>? Came { get; init; }
 
     /// <summary>Called with every further one; null: they change nothing.</summary>
     public Action<PosixSignal>? Again { get; init; }

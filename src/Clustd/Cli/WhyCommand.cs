@@ -77,7 +77,7 @@ internal static class WhyReport
             service.Master switch
             {
                 StatusView.Unknown => $"Where '{service.Name}' runs is not known to {view.Self}.",
-                null => $"'{service.Name}' has no master; it has been {service.State}{since}.",
+                null => $"'{service.Name}' has no master: {service.State}{since}.",
                 var master => $"'{service.Name}' is {service.State} on {master} under token {TokenText.Of(service.Token, "unknown")}{(since.Length > 0 ? "," : "")}{since}.",
             },
         };
