@@ -56,7 +56,7 @@ public sealed class ExecDriver : DriverMachine
         if (options.Command.Count == 0) throw new ArgumentException("Cannot run nothing: no command is given. Add it behind `--`.", nameof(options));
         (_options, _host, _told) = (options, host, told);
         _app = new SupervisedApp(
-            options.Command[0], host.Guard, Describe, _ => { }, Log, LostControlAsync, endedByItself: End);
+            options.Command[0], host.Guard, Describe, _ => { }, Log, LostControlAsync, ended: End);
     }
 
     /// <summary>Completes when the command has ended, or will never run here again.</summary>
@@ -120,12 +120,12 @@ public sealed class ExecDriver : DriverMachine
         else if (wasRunning && _options.EndsOnLoss) _ended.TrySetResult(new ExecEnd.Lost(trigger.Reason));
     }
 
-    private void End(GuardedEnd end)
+    private void End(ChildExit? byItself, string reason)
     {
         _isRunning = false;
-        _ended.TrySetResult(end is { IsByItself: true, Exit: { } exit }
+        _ended.TrySetResult(byItself is { } exit
             ? new ExecEnd.Ended(exit)
-            : new ExecEnd.Failed($"'{_options.Command[0]}' was killed: {end.Reason}. Find out who did that, then start it again."));
+            : new ExecEnd.Failed($"'{_options.Command[0]}' was killed: {reason}. Find out who did that, then start it again."));
     }
 
     // Not the end: what is still running is held against this driver until it is gone.

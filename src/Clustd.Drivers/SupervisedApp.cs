@@ -9,9 +9,9 @@ namespace Clustd.Drivers;
 /// <param name="name">Of the service, for messages.</param>
 /// <param name="describe">The guard's spec for a start under this trigger and lease.</param>
 /// <param name="reportFailed">Called when the app is given up here.</param>
-/// <param name="endedByItself">
+/// <param name="ended">
 /// Null: an app that ends is restarted, and one that ends at once has not started. Else the app is a command that may end: then this is called, when
-/// nothing is left of it, and that is all.
+/// nothing is left of it, with how it ended by itself, or with null and the reason if it was killed by none of us; and that is all.
 /// </param>
 internal sealed class SupervisedApp(
     string name,
@@ -21,7 +21,7 @@ internal sealed class SupervisedApp(
     Action<DriverLogLevel, string> log,
     Func<string, CancellationToken, Task> reportFailed,
     RestartPolicy? policy = null,
-    Action<GuardedEnd>? endedByItself = null)
+    Action<ChildExit?, string>? ended = null)
 {
     // An app that ends within this time after exec did not start: a wrong option, a port in use, a missing library.
     private static readonly TimeSpan Settle = TimeSpan.FromMilliseconds(100);
@@ -118,16 +118,16 @@ internal sealed class SupervisedApp(
                 GuardedProcess process = StartProcess(trigger, stopping);
                 await WatchStartAsync(process, started).ConfigureAwait(false);
                 GuardedEnd end = await process.Gone.ConfigureAwait(false);
-                lock (_gate) (_process, _left, LastExit) = (null, end.Left, end.Exit);
+                lock (_gate) (_process, _left, LastExit) = (null, end.Left, process.Exit);
                 if (!end.IsProven)
                 {
                     log(DriverLogLevel.Error, StillRunning(end.Left!));
                     if (!stopping.IsCancellationRequested) await reportFailed($"lost control of '{name}': {end.Reason}; still running: {end.Left}", stopping).ConfigureAwait(false);
                     return;
                 }
-                if (endedByItself is not null && !started.Task.IsFaulted && (end.IsByItself || (!stopping.IsCancellationRequested && HasLease())))
+                if (ended is not null && !started.Task.IsFaulted && (process.EndedByItself || (!stopping.IsCancellationRequested && HasLease())))
                 {
-                    endedByItself(end);
+                    ended(process.EndedByItself ? process.Exit : null, end.Reason);
                     return;
                 }
                 if (stopping.IsCancellationRequested || started.Task.IsFaulted) return;
@@ -180,7 +180,7 @@ internal sealed class SupervisedApp(
         try
         {
             int pid = await process.Started.ConfigureAwait(false);
-            if (endedByItself is not null)
+            if (ended is not null)
             {
                 started.TrySetResult();
                 return;

@@ -8,12 +8,6 @@ namespace Clustd.Drivers.Processes;
 internal sealed record GuardedEnd(string? Left, string Reason)
 {
     public bool IsProven => Left is null;
-
-    /// <summary>How the app itself ended; null when that cannot be known.</summary>
-    public ChildExit? Exit { get; init; }
-
-    /// <summary>It ended before anybody told it to: no stop, no end of the lease, no death of the guard.</summary>
-    public bool IsByItself { get; init; }
 }
 
 /// <summary>
@@ -40,8 +34,6 @@ internal sealed class GuardedProcess
     private long _leaseEnd;
     private long _stopLimit = long.MaxValue;
     private string? _reason;
-    private ChildExit? _exit;
-    private bool _isByItself;
     private bool _scriptDone;
 
     private GuardedProcess(GuardSpec spec, int pid, int orders, int said, Action<string> output)
@@ -64,6 +56,12 @@ internal sealed class GuardedProcess
 
     /// <summary>Completes when nothing is left, or when that could not be brought about.</summary>
     public Task<GuardedEnd> Gone => _gone.Task;
+
+    /// <summary>How the app itself ended; null: it has not, or that cannot be known. Final once <see cref="Gone"/> is.</summary>
+    public ChildExit? Exit { get; private set; }
+
+    /// <summary>The app ended before anybody told it to: no stop, no end of the lease, no death of the guard.</summary>
+    public bool EndedByItself { get; private set; }
 
     /// <summary>The last lines of output, oldest first.</summary>
     public IReadOnlyList<string> LastLines
@@ -205,7 +203,7 @@ internal sealed class GuardedProcess
                 return false;
             case "exited":
                 var exit = ChildExit.Parse(rest);
-                (_exit, _isByItself) = (exit, _reason is null);
+                (Exit, EndedByItself) = (exit, _reason is null);
                 _reason ??= exit.Sentence;
                 _exited.TrySetResult(exit);
                 return false;
@@ -244,7 +242,6 @@ internal sealed class GuardedProcess
 
     private void End(GuardedEnd end)
     {
-        end = end with { Exit = _exit, IsByItself = _isByItself };
         _started.TrySetException(new AppFailedException(end.Reason));
         _ = _started.Task.Exception; // nobody may be waiting for the start: not an unobserved error
         _exited.TrySetCanceled();

@@ -74,7 +74,7 @@ internal static class StatusScreen
     }
 
     private static string Why(ServiceStatus service) => service.LastKnown is { } last
-        ? $"{service.Reason} Last known{(last.AgoMs is { } ago ? $", {Span(TimeSpan.FromMilliseconds(ago))} ago" : "")}: {last.State} on {last.Master ?? "no machine"}."
+        ? $"{service.Reason} Last known{(last.AgoMs is { } ago ? $", {Span(TimeSpan.FromMilliseconds(ago))} ago" : "")}: {last.State}{(last.Master is { } master ? $" on {master}" : "")}.".TrimStart()
         : service.Placement is { } placement && placement != service.Reason ? $"{service.Reason} {placement}".Trim() : service.Reason;
 
     internal static void Machines(StatusView view, IAnsiConsole console)
