@@ -51,7 +51,9 @@ internal static class CompletionCommand
         if ($" {rest}".Contains(" -- ", StringComparison.Ordinal)) return [];
         var word = rest[(rest.LastIndexOf(' ') + 1)..];
         var whole = $"{root.Name} {rest}";
-        var found = root.Parse(whole).GetCompletions(whole.Length)
+        var parsed = root.Parse(whole);
+        if (parsed.CommandResult.Command is RootCommand && parsed.UnmatchedTokens.Any(token => token != word)) return []; // no such command
+        var found = parsed.GetCompletions(whole.Length)
             .Where(item => item.Label.StartsWith(word, StringComparison.Ordinal) && !item.Label.StartsWith('/') && item.Label is not ("-?" or "-h"))
             .Select(item => (item.Label, Description: (item.Detail ?? item.Documentation ?? "").ReplaceLineEndings(" ")))
             .DistinctBy(item => item.Label).ToList();

@@ -50,8 +50,7 @@ public sealed class StatusScreenTests
 
             SERVICE  MASTER  TOKEN     STATE    FOR     WHY
             web      cm-1    04b115·2  running  75 s    cm-1 is preferred and healthy.
-            bot      none    -         vacated  340 ms  'bot' has no master: cm-3 was not heard of for 1.02
-                                                        s.
+            bot      none    -         vacated  340 ms  'bot' has no master: cm-3 was not heard of for 1.02 s.
 
             MACHINE  STATE  ADDRESS
             cm-1     alive  10.0.0.1:3001  leader
