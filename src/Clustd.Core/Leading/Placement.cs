@@ -88,7 +88,7 @@ public static class Placement
 
         if (view.State.Paused)
         {
-            return Nothing(name, "the cluster is paused, so nobody takes it over; end the pause when you are done (docs/api.md)");
+            return Nothing(name, "the cluster is paused, so nobody takes it over; `clustd unpause` ends that");
         }
 
         var target = choice.Best(name, service, except: null);

@@ -180,7 +180,7 @@ internal sealed class StatusMaker(MachineView view, StatusContext context)
 
         if (IsKnown && view.State.Paused)
         {
-            yield return new StatusWarning("paused", "Paused: nothing moves by itself, not even after a failure. POST /v1/requests/pause ends it (docs/api.md).");
+            yield return new StatusWarning("paused", "Paused: nothing moves by itself, not even after a failure. `clustd unpause` ends it.");
         }
 
         foreach (var (name, service) in view.State.Services)
