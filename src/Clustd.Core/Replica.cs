@@ -7,10 +7,23 @@ internal sealed class Replica(Raft.Raft raft, Instant startedAt)
 {
     private readonly SortedDictionary<long, Instant> _appliedAt = [];
 
+    // Leader only: sessions whose end is in the log up to that index.
+    private readonly SortedSet<SessionId> _ending = [];
+    private long _endingKnownTo;
+
     public ClusterState State { get; private set; } = ClusterState.Empty;
 
     /// <summary>Index of the no-op of this machine's own leadership; meaningless while it does not lead.</summary>
-    public long NoOpIndex { get; set; } = long.MaxValue;
+    public long NoOpIndex
+    {
+        get;
+        set
+        {
+            field = value;
+            _ending.Clear();
+            _endingKnownTo = State.AppliedIndex;
+        }
+    } = long.MaxValue;
 
     /// <summary>Rule 6: no confirmation, EndSession or Assign before the leader's own no-op is applied.</summary>
     public bool MayDecide => raft.IsLeader && State.AppliedIndex >= NoOpIndex;
@@ -66,14 +79,16 @@ internal sealed class Replica(Raft.Raft raft, Instant startedAt)
     /// <summary>Rule 7: from the moment EndSession is in the log, nothing of that session is accepted or confirmed.</summary>
     public bool IsEnding(SessionId session)
     {
-        for (var index = State.AppliedIndex + 1; index <= raft.Log.LastIndex; index++)
+        // A leader's log only grows, so each entry is looked at once; ids are never reused, so what was applied meanwhile may stay.
+        for (var index = Math.Max(_endingKnownTo, State.AppliedIndex) + 1; index <= raft.Log.LastIndex; index++)
         {
-            if (raft.Log[index].Command is Command.EndSession end && end.Session == session)
+            if (raft.Log[index].Command is Command.EndSession end)
             {
-                return true;
+                _ending.Add(end.Session);
             }
         }
 
-        return false;
+        _endingKnownTo = raft.Log.LastIndex;
+        return _ending.Contains(session);
     }
 }
