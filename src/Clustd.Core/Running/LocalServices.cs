@@ -71,6 +71,9 @@ public sealed partial class LocalServices
 
     public MachineReport Report => _report.Current;
 
+    /// <summary>Goes into the report: this machine has left, but for its vote.</summary>
+    public bool WantsNoVote { get; set; }
+
     /// <summary>After Leave: nothing runs or may run here under any token; all is released or proven stopped.</summary>
     public bool IsEmpty { get; private set; }
 
@@ -233,7 +236,7 @@ public sealed partial class LocalServices
         Renew(moment, outputs);
         Forget(moment);
         IsEmpty = _leavingReason is not null && _areEmpty;
-        _report.Close(_leavingReason is not null);
+        _report.Close(_leavingReason is not null, WantsNoVote);
         WakeAt = Instant.Min(_ownDeadlines.Earliest, _serviceDueAt);
         WakeAt = hold.IsHeld(now) && _hasRun ? Instant.Min(WakeAt, hold.Until) : WakeAt;
     }

@@ -30,12 +30,12 @@ internal sealed class ReadinessReport(MachineSettings settings, ListedDrivers dr
     }
 
     /// <summary>A new version, if what was looked at has changed.</summary>
-    public void Close(bool leaving)
+    public void Close(bool leaving, bool wantsNoVote)
     {
-        if (IsNews || leaving != Current.Leaving)
+        if (IsNews || leaving != Current.Leaving || wantsNoVote != Current.WantsNoVote)
         {
             IsNews = false;
-            Current = new MachineReport(Current.Version + 1, leaving, [.. _services.Values], settings.Proposal);
+            Current = new MachineReport(Current.Version + 1, leaving, [.. _services.Values], settings.Proposal) { WantsNoVote = wantsNoVote };
         }
     }
 

@@ -32,6 +32,12 @@ internal static class StatusScreen
         var session = view.SessionLeftMs > 0 ? $"session held, {Span(TimeSpan.FromMilliseconds(view.SessionLeftMs))} left of {Span(TimeSpan.FromMilliseconds(view.LeaseMs))}" : "no session: runs nothing";
         var leaving = view.IsLeaving ? ", saying goodbye" : "";
         console.Write(new Text($"seen from {view.Self} ({view.Role}{leaving}): {knowledge}; {session}\n"));
+        if (view.Process is { } process)
+        {
+            console.Write(new Text(string.Create(
+                CultureInfo.InvariantCulture,
+                $"its loop ({process.LoopPriority}) was at most {process.LoopLatenessMs:0.#} ms late in the last minute, p99 {process.LoopLatenessP99Ms:0.#} ms; its disk commits in {process.StoreCommitMedianMs:0.#} ms, p99 {process.StoreCommitP99Ms:0.#} ms\n")));
+        }
     }
 
     private static void Services(StatusView view, IAnsiConsole console, bool wide, DateTimeOffset now)

@@ -152,7 +152,7 @@ public sealed partial class Api
         {
             ViewAge = snapshot.Age,
             Version = _services.Version,
-            LoopLateness = _services.LoopLateness(),
+            Process = _services.Process(),
             WallClockOf = _services.WallClockOf,
             Warnings = _services.Warnings(),
         });
