@@ -11,6 +11,12 @@ namespace Clustd.Core;
 /// </summary>
 internal sealed class Proposals(MachineId self, ulong incarnation, Raft.Raft raft, Replica replica, LeaderDuties duties, TimeSpan retryAfter)
 {
+    // Some at a time go each by itself: they are few, and their answers come by themselves.
+    private const int FewCommands = 8;
+    private const int CommandsPerMessage = 256;
+
+    private readonly List<Command> _toSay = [];
+
     // In the order of their services, as they are wanted.
     private List<Command> _said = [];
     private List<Command> _saidBefore = [];
@@ -55,14 +61,29 @@ internal sealed class Proposals(MachineId self, ulong incarnation, Raft.Raft raf
         }
 
         _saidDeparture = departure;
+        Send(leader);
     }
 
     /// <summary>Another machine wants something: only what is its own to say.</summary>
     public void Received(MachineId from, PeerBody.Propose propose, Instant now)
     {
-        if (replica.MayDecide && duties.IsPresentIncarnation(from, propose.Incarnation) && IsOwn(from, propose.Command))
+        if (!replica.MayDecide || !duties.IsPresentIncarnation(from, propose.Incarnation))
         {
-            Propose(propose.Command, now);
+            return;
+        }
+
+        ProposeIfOwn(from, propose.Command, now);
+        foreach (var command in propose.More ?? [])
+        {
+            ProposeIfOwn(from, command, now);
+        }
+    }
+
+    private void ProposeIfOwn(MachineId from, Command command, Instant now)
+    {
+        if (IsOwn(from, command))
+        {
+            Propose(command, now);
         }
     }
 
@@ -82,15 +103,36 @@ internal sealed class Proposals(MachineId self, ulong incarnation, Raft.Raft raf
     private void Say(Command command, MachineId? leader, Instant now)
     {
         _saidTo = leader;
-        _sayAgainAt = now + retryAfter;
+        // What is said again is work for the leader, who may be late because of it: the more there is, the longer it is waited for.
+        _sayAgainAt = now + retryAfter + TimeSpan.FromMilliseconds(_said.Count / FewCommands * 4);
         if (replica.MayDecide)
         {
             Propose(command, now);
         }
-        else if (!raft.IsLeader && leader is { } other)
+        else if (!raft.IsLeader && leader is not null)
         {
-            raft.Send(other, new PeerBody.Propose(command, incarnation));
+            _toSay.Add(command);
         }
+    }
+
+    private void Send(MachineId? leader)
+    {
+        if (leader is { } other && _toSay.Count > FewCommands)
+        {
+            foreach (var commands in _toSay.Chunk(CommandsPerMessage))
+            {
+                raft.Send(other, new PeerBody.Propose(commands[0], incarnation, [.. commands.Skip(1)]));
+            }
+        }
+        else if (leader is { } near)
+        {
+            foreach (var command in _toSay)
+            {
+                raft.Send(near, new PeerBody.Propose(command, incarnation));
+            }
+        }
+
+        _toSay.Clear();
     }
 
     // What local services want; a goodbye is no service's.

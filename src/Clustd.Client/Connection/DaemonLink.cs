@@ -83,8 +83,16 @@ internal sealed class DaemonLink : IDisposable
     public void StartWriting()
     {
         openTimer.Dispose();
-        socket.ReceiveTimeout = 0;
-        socket.SendTimeout = 0; // The lease thread aborts the link when renewals are not answered.
+        try
+        {
+            socket.ReceiveTimeout = 0;
+            socket.SendTimeout = 0; // The lease thread aborts the link when renewals are not answered.
+        }
+        catch (Exception e) when (IsConnectionFault(e))
+        {
+            // The timer was faster: a daemon that answered in the last moment must not end the driver's process.
+            throw new IOException($"Lost the connection to the daemon at {address}: {abortReason ?? Reason(e)}. It is tried again.", e);
+        }
         new Thread(Write) { IsBackground = true, Name = "clustd writer", Priority = ThreadPriority.AboveNormal }.Start();
     }
 

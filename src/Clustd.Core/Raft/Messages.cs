@@ -107,7 +107,8 @@ public abstract record PeerBody
     public sealed record TakeOver(Term Term) : PeerBody;
 
     /// <summary>A follower wants this in the log. Not answered: whoever wants it says so again until the applied state shows it.</summary>
-    public sealed record Propose(Command Command, ulong Incarnation) : PeerBody;
+    /// <param name="More">Others beside it, or none: what many services want at once travels in one message.</param>
+    public sealed record Propose(Command Command, ulong Incarnation, ImmutableArray<Command>? More = null) : PeerBody;
 
     /// <summary>A user's request, passed on to the leader.</summary>
     public sealed record Ask(string Id, Request Request) : PeerBody;
