@@ -47,12 +47,13 @@ internal sealed class KeepalivedCluster(Tools tools) : Subject(new ClusterPlan()
 
             """);
         File.SetUnixFileMode(script, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
-        // Unicast, as it is used where multicast is not to be had: the frames are the same, the bridge has no say in who gets them.
+        // Version 3, because version 2 counts in whole seconds. Unicast, as it is used where multicast is not to be had: the frames are the same, the bridge has no say in who gets them.
         var others = string.Join("\n    ", Machines.All.Where(other => other != machine).Select(other => other.Address));
         var priority = 100 + (10 * (Machines.All.Count - Machines.All.ToList().IndexOf(machine)));
         File.WriteAllText(machine.ConfigPath, string.Create(CultureInfo.InvariantCulture, $$"""
             global_defs {
               router_id {{machine.Id}}
+              vrrp_version 3
               script_user root
               enable_script_security
             }
