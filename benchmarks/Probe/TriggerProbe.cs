@@ -9,8 +9,8 @@ namespace Clustd.Benchmarks.Probe;
 /// </summary>
 internal sealed class TriggerProbe(DriverClient client, string host, LinePipe pipe, string machine) : DriverMachine(client, host)
 {
-    /// <summary>A registration may name so many services: with more, one process connects several times.</summary>
-    public const int ServicesPerConnection = 64;
+    /// <summary>A registration may name some more than these; beyond that, one process connects several times.</summary>
+    public const int ServicesPerConnection = 1_000;
 
     public static async Task RunAsync(string host, string secret, LinePipe pipe, string machine, int services)
     {

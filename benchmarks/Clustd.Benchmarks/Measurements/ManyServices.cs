@@ -11,7 +11,7 @@ internal static class ManyServices
     public const string Name = "services";
 
     private const int Services = 1_000;
-    private const int PerConnection = 64; // as the probe groups them
+    private const int PerConnection = 1_000; // as the probe groups them
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(120);
 
     public static async Task RunAsync(Bench bench, CancellationToken cancellationToken)
