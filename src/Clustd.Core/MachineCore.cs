@@ -193,6 +193,7 @@ public sealed class MachineCore
 
         if (message.Body is PeerBody.Append or PeerBody.SnapshotChunk)
         {
+            _local.HasJoined |= !_raft.IsFormed;
             _raft.Join(message.Cluster);
         }
 

@@ -63,6 +63,12 @@ public sealed partial class LocalServices
     /// </summary>
     public long StoredLastIndex { get; init; } = long.MaxValue;
 
+    /// <summary>This machine was taken into a cluster that lived already: its disk may have been wiped, and then a former daemon's drivers may still run here.</summary>
+    public bool HasJoined { get; set; }
+
+    // With an empty store and a new cluster nobody can have started anything here before.
+    private bool IsFirst => StoredLastIndex == 0 && !HasJoined;
+
     /// <summary>What this machine wants in the log until the applied state shows it. Saying it again is harmless.</summary>
     public IReadOnlyList<Command> Wanted { get; private set; } = [];
 
@@ -114,7 +120,7 @@ public sealed partial class LocalServices
         foreach (var service in instance.FollowedIn(_state))
         {
             // Only where time bounds the wait: a best-effort driver is told `false` too, but cannot hold up a service by what it may have done before.
-            if (isNew && registration.StopsForCertain && StoredLastIndex != 0 && now < FreshUntil(DefinitionOf(service).KillTimeout)
+            if (isNew && registration.StopsForCertain && !IsFirst && now < FreshUntil(DefinitionOf(service).KillTimeout)
                 && !claimed.Contains(service))
             {
                 instance.CallsOf(service).MayHaveStarted();
