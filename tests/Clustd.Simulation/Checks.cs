@@ -215,6 +215,7 @@ internal sealed class Checks(World world)
 
         _committed.Add(entry);
         world.Note(machine.Id.Value, entry);
+        world.Soak?.Committed(entry);
         var holders = world.Machines.Count(other => other.Disk.Holds(index, entry.Term));
         if (entry.Command is not Command.Form && holders * 2 <= world.Machines.Length)
         {

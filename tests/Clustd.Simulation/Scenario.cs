@@ -60,6 +60,9 @@ internal sealed record Scenario
 
     public PlantedBug Bug { get; init; }
 
+    /// <summary>Not null: a long quiet run instead of faults.</summary>
+    public SoakPlan? Soak { get; init; }
+
     /// <summary>P4 and P5 are judged too, not only what must never happen.</summary>
     public bool JudgesLiveness { get; init; } = true;
 
@@ -80,7 +83,7 @@ internal sealed record Scenario
     /// <summary>P4: by then a healthy majority has a master, and by then a minority has stopped.</summary>
     public long Bound => LeasePart + Slack;
 
-    public long End => ChaosEnd + (3 * Bound) + 3_000_000;
+    public long End => Soak is null ? ChaosEnd + (3 * Bound) + 3_000_000 : ChaosEnd;
 
     /// <summary>Longest start or ordered stop of a healthy driver.</summary>
     public long StartMax => LeaseMicroseconds / 10;

@@ -331,6 +331,7 @@ internal sealed class SimulatedMachine
         if (Core is not null)
         {
             _world.Checks.AfterStep(this);
+            _world.Soak?.Stepped(this, LocalNow);
         }
     }
 

@@ -28,6 +28,7 @@ internal sealed class World
         Network = new Network(this, chance.Split());
         _health = new Health(this);
         _faults = new Faults(this, chance.Split());
+        Soak = scenario.Soak is { } plan ? new Soak(this, plan, chance.Split()) : null;
     }
 
     public Scenario Scenario { get; }
@@ -41,6 +42,9 @@ internal sealed class World
     public Acting Acting { get; }
 
     public Checks Checks { get; }
+
+    /// <summary>Not null: a long quiet run.</summary>
+    public Soak? Soak { get; }
 
     /// <summary>Faults may begin; after it comes the quiet tail, in which a healthy cluster must show itself.</summary>
     public bool IsChaos => Events.Now < Scenario.ChaosEnd;
@@ -63,15 +67,29 @@ internal sealed class World
             });
         }
 
-        _faults.Begin();
-        _health.Begin();
+        if (Soak is not null)
+        {
+            Soak.Begin();
+        }
+        else
+        {
+            _faults.Begin();
+            _health.Begin();
+        }
+
         while (Events.PerformNext(Scenario.End))
         {
         }
     }
 
     /// <summary>Something about who is healthy and connected has changed: bounds count anew from here.</summary>
-    public void Changed() => _health.Changed();
+    public void Changed()
+    {
+        if (Soak is null)
+        {
+            _health.Changed();
+        }
+    }
 
     /// <summary>A session ended or a service failed.</summary>
     public void Lost(string what) => _health.Lost(what);

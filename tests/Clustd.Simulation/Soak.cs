@@ -1,0 +1,94 @@
+using Clustd.Core;
+using Clustd.Core.Cluster;
+using Clustd.Core.Raft;
+
+namespace Clustd.Simulation;
+
+/// <summary>What one simulated half-day came to. HoldLeft: the least that any machine had left of its hold when it was prolonged, µs; below zero, it had lapsed.</summary>
+internal sealed record SoakResult(ulong Seed, int SessionsEnded, int HoldsLapsed, int Moves, int Elections, int Stalls, long HoldLeft, long Length)
+{
+    public bool IsFailover => SessionsEnded + HoldsLapsed + Moves > 0;
+}
+
+/// <summary>Stalls the loops of a world in which nothing else happens, and counts what fails over for nothing.</summary>
+internal sealed class Soak(World world, SoakPlan plan, Chance chance)
+{
+    /// <summary>Until then the cluster forms and starts its service: not counted.</summary>
+    private const long SettledAt = 30_000_000;
+
+    private readonly Dictionary<MachineId, Instant> _heldUntil = [];
+    private int _ended;
+    private int _lapsed;
+    private int _moves;
+    private int _stalls;
+    private long _holdLeft = long.MaxValue;
+    private int _electionsBefore;
+
+    public void Begin()
+    {
+        world.Events.At(SettledAt, () => _electionsBefore = world.Checks.Elections);
+        if (plan.StallMax > 0)
+        {
+            foreach (var machine in world.Machines)
+            {
+                StallLater(machine);
+            }
+        }
+    }
+
+    public void Committed(LogEntry entry)
+    {
+        if (world.Events.Now < SettledAt)
+        {
+            return;
+        }
+
+        switch (entry.Command)
+        {
+            case Command.EndSession end:
+                _ended++;
+                world.Note("soak", $"a false failover: {end.Reason}");
+                break;
+            case Command.Assign or Command.Release:
+                _moves++;
+                world.Note("soak", "a service moved");
+                break;
+        }
+    }
+
+    /// <summary>After a step: by how much did the hold that was just prolonged escape?</summary>
+    public void Stepped(SimulatedMachine machine, Instant now)
+    {
+        var until = machine.Core!.Hold.Until;
+        if (!_heldUntil.TryGetValue(machine.Id, out var before) || before != until)
+        {
+            if (world.Events.Now >= SettledAt && before.Microseconds > 0)
+            {
+                var left = before.Microseconds - now.Microseconds;
+                _holdLeft = Math.Min(_holdLeft, left);
+                if (left < 0)
+                {
+                    _lapsed++;
+                    world.Note("soak", $"{machine.Id}'s hold lapsed");
+                }
+            }
+
+            _heldUntil[machine.Id] = until;
+        }
+    }
+
+    public SoakResult Result() => new(
+        world.Scenario.Seed, _ended, _lapsed, _moves, Math.Max(0, world.Checks.Elections - _electionsBefore), _stalls, _holdLeft, world.Events.Now);
+
+    private void StallLater(SimulatedMachine machine) => world.Events.After((long)(-Math.Log(1 - chance.Share()) * plan.StallEvery), () =>
+    {
+        var length = plan.StallsAreFull ? plan.StallMax : chance.Between(0, plan.StallMax);
+        if (world.Events.Now > SettledAt)
+        {
+            _stalls++;
+            machine.Freeze(length, wholeHost: false);
+        }
+
+        world.Events.After(length, () => StallLater(machine));
+    });
+}
