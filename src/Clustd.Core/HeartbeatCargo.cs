@@ -18,6 +18,8 @@ internal sealed class HeartbeatCargo(MachineSettings settings, SessionHolder hol
 
     public Requests Requests { get; set; } = null!;
 
+    public Barriers Barriers { get; set; } = null!;
+
     private long _nextRound = 1;
 
     public ImmutableArray<SessionAge> AgesForRound(Instant now) => Duties.Ages(now);
@@ -57,6 +59,7 @@ internal sealed class HeartbeatCargo(MachineSettings settings, SessionHolder hol
     {
         _nextRound = 1;
         Duties.Elected(voters, noOpIndex, now);
+        Barriers.Elected();
     }
 
     public void Deposed()

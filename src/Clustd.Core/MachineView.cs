@@ -26,4 +26,8 @@ public sealed record MachineView(
     ImmutableArray<LocalServiceView> LocalServices,
     ImmutableArray<DriverView> Drivers,
     ImmutableArray<(ServiceName Service, string Sentence)> Reasons,
-    bool IsLeaving);
+    bool IsLeaving)
+{
+    /// <summary>Machines that do not keep up, each with the rest of a sentence that begins with its name: this one, and on a leader those that said so.</summary>
+    public ImmutableArray<(MachineId Machine, string Sentence)> Stalls { get; init; } = [];
+}

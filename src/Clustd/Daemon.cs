@@ -172,6 +172,7 @@ public sealed class Daemon : IAsyncDisposable
         CancelTrigger = _hub.Perform,
         DriverLease = _hub.Perform,
         RequestAnswered = answered => _api.Perform(answered),
+        BarrierAnswered = answered => _api.Perform(answered),
         Noted = OnNoted,
         Departed = _ => _completion.TrySetResult(_exitCode),
     };

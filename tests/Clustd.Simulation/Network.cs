@@ -39,7 +39,7 @@ internal sealed class Network
         {
             foreach (var (from, to) in Enumerable.Range(0, count * count).Select(pair => (pair / count, pair % count)))
             {
-                _streams[from, to] = new StreamLoss(world.Events, chance.Split(), plan, message => Arrived(from, to, message));
+                _streams[from, to] = new StreamLoss(world.Events, chance.Split(), plan, message => Arrived(from, to, message), held => world.Note("tcp", $"what m{from + 1} sent to m{to + 1} was held up for {held} µs"));
             }
         }
     }

@@ -62,6 +62,7 @@ internal static class Program
             StallEvery = (long)Duration(Value("--stall-every", "30s")).TotalMicroseconds,
             StallsAreFull = args.Contains("--full-stalls"),
             DelayMax = (long)Duration(Value("--delay", "5ms")).TotalMicroseconds,
+            TellsStories = args.Contains("--stories"),
             From = (ulong)Number("--from", "1"),
             Threads = Number("--threads", "1"),
         };

@@ -60,6 +60,8 @@ internal sealed record Scenario
 
     public PlantedBug Bug { get; init; }
 
+    public Extras Extras { get; init; } = Extras.None;
+
     /// <summary>Not null: a long quiet run instead of faults.</summary>
     public SoakPlan? Soak { get; init; }
 
@@ -75,10 +77,11 @@ internal sealed record Scenario
 
     /// <summary>
     /// What P4 adds openly: elections with splits (three timeouts of lease/4), reconnecting (the simulator dials every lease/10 at
-    /// most), a driver coming back, four commits on a slow disk, starting two drivers in order, stalls on the way.
+    /// most), a driver coming back, four commits on a slow disk, starting two drivers in order, stalls on the way. With disks that stall: half a lease until
+    /// the leader notices, a quarter until it steps down, and another election.
     /// </summary>
     public long Slack =>
-        (LeaseMicroseconds * 3 / 4) + (4 * (StallMax + (2 * NetworkDelayMax) + (2 * DiskDelayMax * 7))) + (2 * StartMax) + 300_000;
+        (LeaseMicroseconds * 3 / 4) + (Extras.HasDiskStalls ? LeaseMicroseconds : 0) + (4 * (StallMax + (2 * NetworkDelayMax) + (2 * DiskDelayMax * 7))) + (2 * StartMax) + 300_000;
 
     /// <summary>P4: by then a healthy majority has a master, and by then a minority has stopped.</summary>
     public long Bound => LeasePart + Slack;
@@ -123,14 +126,21 @@ internal sealed record Scenario
             Patterns = Faults.Choose(chance),
             Bug = bug,
         };
-        return chance.Happens(0.1) ? scenario.Tight(chance) : scenario;
+        scenario = chance.Happens(0.1) ? scenario.Tight(chance) : scenario;
+        var extras = Extras.FromSeed(seed, count, bug);
+        return scenario with
+        {
+            Extras = extras,
+            // Long stalls are judged only when nothing else happens for the length of the bound.
+            FaultInterval = extras.HasDiskStalls ? scenario.FaultInterval * 4 : scenario.FaultInterval,
+        };
     }
 
     public override string ToString() =>
         $"seed {Seed}: {Machines} machines, lease {Lease.TotalMilliseconds} ms, "
         + string.Join(", ", Services.Select(service => $"{service.Name} (kill_timeout {service.KillTimeout.TotalMilliseconds} ms)"))
         + $", clocks {string.Join(" ", ClockRates)} ppm, network {NetworkDelayMin}..{NetworkDelayMax} µs, disk {DiskDelayMin}..{DiskDelayMax} µs, stalls to {StallMax} µs"
-        + $", faults every {FaultInterval / 1_000} ms: {string.Join(", ", Patterns)}{(Bug == PlantedBug.None ? "" : $", planted bug {Bug}")}";
+        + $", faults every {FaultInterval / 1_000} ms: {string.Join(", ", Patterns)}{Extras}{(Bug == PlantedBug.None ? "" : $", planted bug {Bug}")}";
 
     /// <summary>
     /// A world in which nothing but k and the guard is between safe and unsafe: long leases, so that 2 % of one are more than any delay, clocks at

@@ -1,4 +1,5 @@
 using Clustd.Core;
+using Clustd.Core.Cluster;
 using Clustd.Core.Raft;
 
 namespace Clustd.Simulation;
@@ -28,6 +29,7 @@ internal sealed class SimulatedMachine
         Id = new MachineId($"m{index + 1}");
         Disk = new Disk(world.Events, chance.Split(), world.Scenario);
         Clock = BootClock();
+        FeatureLevel = world.Scenario.Extras.HasUpgrades ? world.Scenario.Extras.Levels[index] : FeatureLevels.Own;
         foreach (var plan in world.Scenario.Drivers)
         {
             Drivers.Add(new SimulatedDriver(world, this, plan, chance.Split()));
@@ -49,6 +51,12 @@ internal sealed class SimulatedMachine
     public int Generation { get; private set; }
 
     public List<SimulatedDriver> Drivers { get; } = [];
+
+    /// <summary>What the installed binary can do.</summary>
+    public int FeatureLevel { get; private set; }
+
+    /// <summary>When an older binary was last installed, µs.</summary>
+    public long DowngradedAt { get; private set; } = long.MinValue / 2;
 
     public bool HostIsUp { get; private set; }
 
@@ -89,6 +97,12 @@ internal sealed class SimulatedMachine
             return;
         }
 
+        if (FeatureLevels.WhyNotStart(Id, Disk.Read(), FeatureLevel) is { } refusal)
+        {
+            _world.Note(Id.Value, $"does not start: {refusal}");
+            return;
+        }
+
         Generation++;
         _inbox.Clear();
         IsLeaving = _holdsOutputs = false;
@@ -108,6 +122,7 @@ internal sealed class SimulatedMachine
             Incarnation = _chance.Bits(),
             Seed = _chance.Bits(),
             WallClockSeconds = 1_800_000_000 + (_world.Events.Now / 1_000_000),
+            FeatureLevel = FeatureLevel,
             PlantedBug = scenario.Bug,
         };
         Core = _world.Guarded(Id.Value, () => new MachineCore(settings, stored, LocalNow));
@@ -167,9 +182,21 @@ internal sealed class SimulatedMachine
     {
         if (IsRunning)
         {
+            if (input is Input.PeerSpoke { Message.Body: PeerBody.Append { Entries.Length: > 0 } append })
+            {
+                _world.Checks.Arrived(this, append);
+            }
+
             _inbox.Enqueue(input);
             PlanLoop(_chance.Between(1, 30));
         }
+    }
+
+    /// <summary>The next start of the daemon is of this version.</summary>
+    public void Install(int level)
+    {
+        DowngradedAt = level < FeatureLevel ? _world.Events.Now : DowngradedAt;
+        FeatureLevel = level;
     }
 
     public DriverConnection NextConnection() => new(++_connections);
@@ -382,6 +409,9 @@ internal sealed class SimulatedMachine
                 break;
             case Output.DriverLease lease:
                 DriverAt(lease.Connection)?.Deliver(lease.Connection, driver => driver.Renewed(lease));
+                break;
+            case Output.BarrierAnswered answered:
+                _world.Readers!.Answered(this, answered);
                 break;
             case Output.Departed:
                 _world.Note(Id.Value, "has said goodbye and exits");

@@ -51,6 +51,9 @@ public sealed class SimulationTests
     [InlineData(nameof(PlantedBug.NoKillWait), Invariant.OneMaster)]
     [InlineData(nameof(PlantedBug.NoStretch), Invariant.OneMaster)]
     [InlineData(nameof(PlantedBug.VoteNotPersisted), Invariant.DurableBeforeSent)]
+    [InlineData(nameof(PlantedBug.BarrierWithoutRound), Invariant.ReadsAreLinearizable)]
+    [InlineData(nameof(PlantedBug.LevelByMajority), Invariant.NothingTooNew)]
+    [InlineData(nameof(PlantedBug.StalledLeaderStays), Invariant.MajorityHasMaster)]
     public void A_planted_bug_is_found(string name, string invariant)
     {
         var bug = Enum.Parse<PlantedBug>(name);

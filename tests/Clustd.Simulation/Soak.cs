@@ -24,6 +24,9 @@ internal sealed class Soak(World world, SoakPlan plan, Chance chance)
     private long _holdLeft = long.MaxValue;
     private int _electionsBefore;
 
+    /// <summary>What led to each false failover, as a story.</summary>
+    public List<string> Stories { get; } = [];
+
     public void Begin()
     {
         world.Events.At(SettledAt, () => _electionsBefore = world.Checks.Elections);
@@ -47,11 +50,11 @@ internal sealed class Soak(World world, SoakPlan plan, Chance chance)
         {
             case Command.EndSession end:
                 _ended++;
-                world.Note("soak", $"a false failover: {end.Reason}");
+                Tell($"a false failover: {end.Reason}");
                 break;
             case Command.Assign or Command.Release:
                 _moves++;
-                world.Note("soak", "a service moved");
+                Tell("a service moved");
                 break;
         }
     }
@@ -69,7 +72,7 @@ internal sealed class Soak(World world, SoakPlan plan, Chance chance)
                 if (left < 0)
                 {
                     _lapsed++;
-                    world.Note("soak", $"{machine.Id}'s hold lapsed");
+                    Tell($"{machine.Id}'s hold lapsed {-left} µs ago");
                 }
             }
 
@@ -80,12 +83,22 @@ internal sealed class Soak(World world, SoakPlan plan, Chance chance)
     public SoakResult Result() => new(
         world.Scenario.Seed, _ended, _lapsed, _moves, Math.Max(0, world.Checks.Elections - _electionsBefore), _stalls, _holdLeft, world.Events.Now);
 
+    private void Tell(string what)
+    {
+        world.Note("soak", what);
+        if (plan.TellsStories)
+        {
+            Stories.Add(string.Join('\n', world.Story()));
+        }
+    }
+
     private void StallLater(SimulatedMachine machine) => world.Events.After((long)(-Math.Log(1 - chance.Share()) * plan.StallEvery), () =>
     {
         var length = plan.StallsAreFull ? plan.StallMax : chance.Between(0, plan.StallMax);
         if (world.Events.Now > SettledAt)
         {
             _stalls++;
+            world.Note("soak", $"{machine.Id}'s loop stalls for {length} µs");
             machine.Freeze(length, wholeHost: false);
         }
 

@@ -49,6 +49,9 @@ internal sealed record SoakPlan
 
     public int Threads { get; init; } = 1;
 
+    /// <summary>Each false failover is printed with what happened before.</summary>
+    public bool TellsStories { get; init; }
+
     /// <summary>The world of one half-day. Disks take 1 to 10 ms, clocks are off by up to 1 %, one service with one driver on each machine.</summary>
     public Scenario ScenarioOf(ulong seed, long length)
     {

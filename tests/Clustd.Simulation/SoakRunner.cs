@@ -35,9 +35,14 @@ internal static class SoakRunner
                         seed = plan.From + (ulong)next++;
                     }
 
-                    var (result, violation) = RunOne(plan, seed, length);
+                    var (result, stories, violation) = RunOne(plan, seed, length);
                     lock (gate)
                     {
+                        foreach (var story in stories)
+                        {
+                            Console.WriteLine($"--\n{story}");
+                        }
+
                         broken |= violation is not null;
                         results.Add(result);
                         Console.WriteLine(violation is null ? Line($"half-day {seed}", [result]) : $"half-day {seed}: {violation.Message}");
@@ -60,7 +65,7 @@ internal static class SoakRunner
         return broken || results.Exists(result => result.IsFailover) ? 1 : 0;
     }
 
-    private static (SoakResult Result, ViolationException? Violation) RunOne(SoakPlan plan, ulong seed, long length)
+    private static (SoakResult Result, List<string> Stories, ViolationException? Violation) RunOne(SoakPlan plan, ulong seed, long length)
     {
         var world = new World(plan.ScenarioOf(seed, length), new Transcript(null));
         ViolationException? violation = null;
@@ -73,7 +78,7 @@ internal static class SoakRunner
             violation = found;
         }
 
-        return (world.Soak!.Result(), violation);
+        return (world.Soak!.Result(), world.Soak.Stories, violation);
     }
 
     private static string Line(string what, List<SoakResult> results) => string.Create(

@@ -10,7 +10,7 @@ namespace Clustd.Simulation;
 /// a single outstanding segment Linux adds 200 ms to it) and the linear timeouts that the daemon asks for (TCP_THIN_LINEAR_TIMEOUTS: off as soon as four segments are outstanding).
 /// The congestion window is never full: messages are small and rare.
 /// </summary>
-internal sealed class StreamLoss(EventQueue events, Chance chance, SoakPlan plan, Action<PeerMessage> arrived)
+internal sealed class StreamLoss(EventQueue events, Chance chance, SoakPlan plan, Action<PeerMessage> arrived, Action<long> blocked)
 {
     private const long TimeoutMin = 200_000;
     private const int LaterSegments = 3;
@@ -27,7 +27,7 @@ internal sealed class StreamLoss(EventQueue events, Chance chance, SoakPlan plan
             return;
         }
 
-        var segment = new Segment(message);
+        var segment = new Segment(message, events.Now);
         var isFirstLost = _behind.Count == 0;
         _behind.Enqueue(segment);
         Transmit(segment, isFirstLost || chance.Happens(plan.Loss));
@@ -74,6 +74,11 @@ internal sealed class StreamLoss(EventQueue events, Chance chance, SoakPlan plan
             }
         }
 
+        if (events.Now - segment.EnqueuedAt > TimeoutMin && _behind.Peek() == segment)
+        {
+            blocked(events.Now - segment.EnqueuedAt);
+        }
+
         while (_behind.TryPeek(out var next) && next.HasArrived)
         {
             arrived(_behind.Dequeue().Message);
@@ -82,9 +87,11 @@ internal sealed class StreamLoss(EventQueue events, Chance chance, SoakPlan plan
 
     private long NextArrival() => _lastArrival = Math.Max(_lastArrival + 1, events.Now + chance.Between(Math.Min(200, plan.DelayMax), plan.DelayMax));
 
-    private sealed class Segment(PeerMessage message)
+    private sealed class Segment(PeerMessage message, long now)
     {
         public PeerMessage Message { get; } = message;
+
+        public long EnqueuedAt { get; } = now;
 
         public bool HasArrived { get; set; }
 

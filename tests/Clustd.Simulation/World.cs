@@ -11,6 +11,8 @@ internal sealed class World
     private readonly Transcript _transcript;
     private readonly Faults _faults;
     private readonly Health _health;
+    private readonly DiskStalls? _diskStalls;
+    private readonly RollingUpgrades? _upgrades;
 
     public World(Scenario scenario, Transcript transcript)
     {
@@ -28,6 +30,9 @@ internal sealed class World
         Network = new Network(this, chance.Split());
         _health = new Health(this);
         _faults = new Faults(this, chance.Split());
+        Readers = scenario.Extras.HasReaders ? new Readers(this, ExtraChance(1)) : null;
+        _diskStalls = scenario.Extras.HasDiskStalls ? new DiskStalls(this, ExtraChance(2)) : null;
+        _upgrades = scenario.Extras.HasUpgrades ? new RollingUpgrades(this, ExtraChance(3)) : null;
         Soak = scenario.Soak is { } plan ? new Soak(this, plan, chance.Split()) : null;
     }
 
@@ -42,6 +47,9 @@ internal sealed class World
     public Acting Acting { get; }
 
     public Checks Checks { get; }
+
+    /// <summary>Not null: clients read.</summary>
+    public Readers? Readers { get; }
 
     /// <summary>Not null: a long quiet run.</summary>
     public Soak? Soak { get; }
@@ -75,11 +83,17 @@ internal sealed class World
         {
             _faults.Begin();
             _health.Begin();
+            Readers?.Begin();
+            _diskStalls?.Begin();
+            _upgrades?.Begin();
         }
 
         while (Events.PerformNext(Scenario.End))
         {
         }
+
+        Readers?.End();
+        _upgrades?.End();
     }
 
     /// <summary>Something about who is healthy and connected has changed: bounds count anew from here.</summary>
@@ -96,6 +110,9 @@ internal sealed class World
 
     public void Note(string who, object what) => _transcript.Note(Events.Now, who, what);
 
+    /// <summary>What was noted last.</summary>
+    public IEnumerable<string> Story() => _transcript.Tail();
+
     public SimulatedMachine MachineOf(MachineId id)
     {
         foreach (var machine in Machines)
@@ -108,6 +125,9 @@ internal sealed class World
 
         throw new ViolationException(Invariant.NoCrash, $"a message is addressed to {id}, which does not exist");
     }
+
+    // Apart from all else that the seed decides: worlds without these keep their stories.
+    private Chance ExtraChance(ulong which) => new(Scenario.Seed ^ (0xE874_A500_0000_0100 + which));
 
     /// <summary>Runs code of the core: whatever it throws is a violation.</summary>
     public T Guarded<T>(string who, Func<T> core)

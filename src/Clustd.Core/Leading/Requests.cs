@@ -7,7 +7,7 @@ namespace Clustd.Core.Leading;
 /// What operators ask for. The machine that was asked passes it to the leader; the leader decides, and answers when the decision is applied.
 /// Every answer is one sentence in three parts: what happened, why, what to do.
 /// </summary>
-internal sealed class Requests(MachineSettings settings, Raft.Raft raft, Replica replica, LeaderDuties duties, List<Output> outputs)
+internal sealed class Requests(MachineSettings settings, Raft.Raft raft, Replica replica, LeaderDuties duties, AnnouncedLevels levels, List<Output> outputs)
 {
     private static readonly TimeSpan AnswerTimeout = TimeSpan.FromSeconds(5);
 
@@ -152,8 +152,16 @@ internal sealed class Requests(MachineSettings settings, Raft.Raft raft, Replica
             : $"Cannot hand over leadership{(target is null ? "" : $" to {target}")}: no connected machine has the whole log. Ask again in a moment.");
     }
 
-    private void Propose(MachineId origin, string id, Command command, string sentence, Instant now) =>
+    private void Propose(MachineId origin, string id, Command command, string sentence, Instant now)
+    {
+        if (levels.WhyNot(command, replica.State) is { } refusal)
+        {
+            Answer(origin, id, false, refusal);
+            return;
+        }
+
         _underWay[raft.Propose(command, now)] = (origin, id, raft.Term, sentence);
+    }
 
     private void Answer(MachineId origin, string id, bool isDone, string sentence)
     {

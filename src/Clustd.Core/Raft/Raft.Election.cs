@@ -168,7 +168,7 @@ public sealed partial class Raft
     /// <summary>The leader asks this machine to take over (section 3.10): no pre-vote, no stickiness.</summary>
     private void OnTakeOver(PeerBody.TakeOver takeOver, Instant now)
     {
-        if (takeOver.Term == Term && !IsLeader && IsVoter)
+        if (takeOver.Term == Term && !IsLeader && IsVoter && !HoldsBack)
         {
             StartElection(true, now);
         }

@@ -121,6 +121,9 @@ public sealed partial class Raft
     /// confirmed round, a follower by its leader's last word. What it has applied is no older than that, give or take a commit under way.</summary>
     public Instant KnowsAsOf => Instant.Max(_confirmedRoundBeganAt, _leaderHeardAt);
 
+    /// <summary>Its disk does not answer: it stands for no election, because it could not keep its own vote.</summary>
+    public bool HoldsBack { get; set; }
+
     public bool IsConnected(MachineId machine) => _connected.Contains(machine);
 
     public IReadOnlyCollection<MachineId> Connected => _connected;
@@ -206,10 +209,21 @@ public sealed partial class Raft
                 BeginRound(now);
             }
         }
+        else if (now >= _electionDeadline && HoldsBack)
+        {
+            ResetElectionDeadline(now);
+        }
         else if (now >= _electionDeadline)
         {
             StartPreVote(now);
         }
+    }
+
+    /// <summary>Leader only: gives up leadership without a successor. The others elect one as soon as they miss its heartbeats.</summary>
+    public void StepDown(string sentence, Instant now)
+    {
+        Note(Severity.Warning, "leader-stepped-down", sentence);
+        BecomeFollower(Term, null, now);
     }
 
     public void Persisted(long sequence, Instant now)

@@ -52,6 +52,9 @@ public sealed class LocalServices
     /// <summary>The earliest moment at which Reconcile must run again.</summary>
     public Instant WakeAt { get; private set; }
 
+    /// <summary>Goes into the report: why this machine should be given nothing new to run (<see cref="Stalls"/>).</summary>
+    public string? Stalled { get; set; }
+
     public MachineReport Report => _report.Current;
 
     /// <summary>After Leave: nothing runs or may run here under any token; all is released or proven stopped.</summary>
@@ -211,7 +214,7 @@ public sealed class LocalServices
         Forget(moment);
         IsEmpty = _leavingReason is not null && empty;
         Wanted = moment.Wanted;
-        _report.Update(state, _instances, moment.IsActive, _leavingReason is not null);
+        _report.Update(state, _instances, moment.IsActive, _leavingReason is not null, Stalled);
         WakeAt = hold.IsHeld(now) && _services.Values.Any(service => service.Run is not null) ? Instant.Min(moment.WakeAt, hold.Until) : moment.WakeAt;
     }
 
