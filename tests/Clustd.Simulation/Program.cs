@@ -46,7 +46,7 @@ internal static class Program
         return Search(from, seeds, minutes, (int)Number("--threads", 2), machines, bug, args.Contains("--keep-going"), !args.Contains("--only-safety"));
     }
 
-    /// <summary>--lease 1s --days 7 --machines 3 --loss 2% --stalls 500ms --stall-every 30s --full-stalls --recovery classic|rack --delay 5ms --from N --threads N.</summary>
+    /// <summary>--lease 1s --days 7 --machines 3 --loss 2% --stalls 500ms --stall-every 30s --full-stalls --recovery linux|classic --delay 5ms --from N --threads N.</summary>
     private static SoakPlan SoakPlanOf(string[] args)
     {
         string Value(string name, string otherwise) => Array.IndexOf(args, name) is var at and >= 0 && at + 1 < args.Length ? args[at + 1] : otherwise;
@@ -57,7 +57,7 @@ internal static class Program
             Machines = Number("--machines", "3"),
             Days = double.Parse(Value("--days", "7"), CultureInfo.InvariantCulture),
             Loss = double.Parse(Value("--loss", "2%").TrimEnd('%'), CultureInfo.InvariantCulture) / 100,
-            Recovery = Enum.Parse<LossRecovery>(Value("--recovery", "classic"), ignoreCase: true),
+            Recovery = Enum.Parse<LossRecovery>(Value("--recovery", "linux"), ignoreCase: true),
             StallMax = (long)Duration(Value("--stalls", "500ms")).TotalMicroseconds,
             StallEvery = (long)Duration(Value("--stall-every", "30s")).TotalMicroseconds,
             StallsAreFull = args.Contains("--full-stalls"),

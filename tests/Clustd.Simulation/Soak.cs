@@ -4,10 +4,15 @@ using Clustd.Core.Raft;
 
 namespace Clustd.Simulation;
 
-/// <summary>What one simulated half-day came to. HoldLeft: the least that any machine had left of its hold when it was prolonged, µs; below zero, it had lapsed.</summary>
-internal sealed record SoakResult(ulong Seed, int SessionsEnded, int HoldsLapsed, int Moves, int Elections, int Stalls, long HoldLeft, long Length)
+/// <summary>What one simulated half-day came to. Each of the first three is a false failover.</summary>
+/// <param name="SessionsEnded">Sessions that a leader ended.</param>
+/// <param name="Moves">Services that were released or assigned.</param>
+/// <param name="Restarts">Services that were started again, where they were or elsewhere: the app was gone for a moment.</param>
+/// <param name="HoldsLapsed">Holds that were over before they were prolonged. On a machine that runs nothing that costs nothing.</param>
+/// <param name="HoldLeft">The least that any machine had left of its hold when it was prolonged, µs.</param>
+internal sealed record SoakResult(ulong Seed, int SessionsEnded, int Moves, long Restarts, int HoldsLapsed, int Elections, int Stalls, long HoldLeft, long Length)
 {
-    public bool IsFailover => SessionsEnded + HoldsLapsed + Moves > 0;
+    public bool IsFailover => SessionsEnded + Moves + Restarts > 0;
 }
 
 /// <summary>Stalls the loops of a world in which nothing else happens, and counts what fails over for nothing.</summary>
@@ -23,13 +28,14 @@ internal sealed class Soak(World world, SoakPlan plan, Chance chance)
     private int _stalls;
     private long _holdLeft = long.MaxValue;
     private int _electionsBefore;
+    private long _startsBefore;
 
     /// <summary>What led to each false failover, as a story.</summary>
     public List<string> Stories { get; } = [];
 
     public void Begin()
     {
-        world.Events.At(SettledAt, () => _electionsBefore = world.Checks.Elections);
+        world.Events.At(SettledAt, () => (_electionsBefore, _startsBefore) = (world.Checks.Elections, world.Acting.Begun));
         if (plan.StallMax > 0)
         {
             foreach (var machine in world.Machines)
@@ -81,7 +87,7 @@ internal sealed class Soak(World world, SoakPlan plan, Chance chance)
     }
 
     public SoakResult Result() => new(
-        world.Scenario.Seed, _ended, _lapsed, _moves, Math.Max(0, world.Checks.Elections - _electionsBefore), _stalls, _holdLeft, world.Events.Now);
+        world.Scenario.Seed, _ended, _moves, world.Acting.Begun - _startsBefore, _lapsed, Math.Max(0, world.Checks.Elections - _electionsBefore), _stalls, _holdLeft, world.Events.Now);
 
     private void Tell(string what)
     {

@@ -7,11 +7,14 @@ namespace Clustd.Simulation;
 /// <summary>How a lost segment is found out about.</summary>
 internal enum LossRecovery
 {
-    /// <summary>Three later segments (RFC 5681), for the first transmission only; a lost retransmission waits for its timeout (RFC 6298), which doubles.</summary>
-    Classic,
+    /// <summary>
+    /// One later segment and a quarter of a round trip (RFC 8985, which Linux does by default), for the first transmission only; a lost retransmission waits for its
+    /// timeout, which doubles. Measured beside a real kernel (decision 0007), this is a little worse than the truth at every loss from 2 to 20 %.
+    /// </summary>
+    Linux,
 
-    /// <summary>As Linux does it by default (RFC 8985): three later segments show a lost retransmission too.</summary>
-    Rack,
+    /// <summary>Three later segments (RFC 5681): stacks of before 2016.</summary>
+    Classic,
 }
 
 /// <summary>

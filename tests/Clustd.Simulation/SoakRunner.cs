@@ -83,6 +83,6 @@ internal static class SoakRunner
 
     private static string Line(string what, List<SoakResult> results) => string.Create(
         CultureInfo.InvariantCulture,
-        $"{what}: {results.Sum(one => one.SessionsEnded)} sessions ended, {results.Sum(one => one.HoldsLapsed)} holds lapsed, {results.Sum(one => one.Moves)} moves, "
+        $"{what}: {results.Sum(one => one.SessionsEnded)} sessions ended, {results.Sum(one => one.Moves)} moves, {results.Sum(one => one.Restarts)} restarts, {results.Sum(one => one.HoldsLapsed)} holds lapsed, "
         + $"{results.Sum(one => one.Elections)} elections, {results.Sum(one => one.Stalls)} stalls, worst hold left {results.Min(one => one.HoldLeft) / 1e3:0.0} ms");
 }

@@ -4,20 +4,23 @@ namespace Clustd.Simulation;
 
 /// <summary>
 /// One direction of one TCP connection that loses segments. One message is one segment (the daemon sets TCP_NODELAY). A lost one holds back all behind it until it
-/// is sent again: when three later ones have arrived and their acknowledgements are back (RFC 5681, section 3.2; Linux is quicker, RFC 8985: one
-/// later one and a quarter of a round trip), or when the retransmission timer ends: 200 ms, Linux' TCP_RTO_MIN (RFC 6298 asks for 1 s), doubling with every
-/// loss of the same segment, after a round trip because earlier acknowledgements restart it (RFC 6298, 5.3). On the safe side are left out: the tail loss probe (for
-/// a single outstanding segment Linux adds 200 ms to it) and the linear timeouts that the daemon asks for (TCP_THIN_LINEAR_TIMEOUTS: off as soon as four segments are outstanding).
-/// The congestion window is never full: messages are small and rare.
+/// is sent again: when later ones have arrived and their acknowledgements are back (<see cref="LossRecovery"/>), or when the retransmission timer
+/// ends: 200 ms, Linux' TCP_RTO_MIN (RFC 6298 asks for 1 s), doubling with every loss of the same segment, after a round trip because earlier
+/// acknowledgements restart it (RFC 6298, 5.3). Left out, on the safe side: that RFC 8985 finds most lost retransmissions too, the tail loss probe (for a single
+/// outstanding segment Linux adds 200 ms to it), and the linear timeouts that the daemon asks for (TCP_THIN_LINEAR_TIMEOUTS: off as soon as four segments
+/// are outstanding). The congestion window is never full: messages are small and rare.
 /// </summary>
 internal sealed class StreamLoss(EventQueue events, Chance chance, SoakPlan plan, Action<PeerMessage> arrived, Action<long> blocked)
 {
     private const long TimeoutMin = 200_000;
-    private const int LaterSegments = 3;
 
     // From the oldest segment that is missing on. Empty: nothing is missing, and what is under way arrives in order by itself.
     private readonly Queue<Segment> _behind = [];
     private long _lastArrival;
+
+    private int LaterSegments => plan.Recovery == LossRecovery.Linux ? 1 : 3;
+
+    private long Reordering => plan.Recovery == LossRecovery.Linux ? plan.DelayMax / 2 : 0;
 
     public void Send(PeerMessage message)
     {
@@ -60,11 +63,11 @@ internal sealed class StreamLoss(EventQueue events, Chance chance, SoakPlan plan
         segment.HasArrived = true;
         foreach (var missing in _behind)
         {
-            if (!missing.HasArrived && missing.SentAt < segment.SentAt && (plan.Recovery == LossRecovery.Rack || missing.Transmissions == 1)
+            if (!missing.HasArrived && missing.SentAt < segment.SentAt && missing.Transmissions == 1
                 && ++missing.ArrivedLater == LaterSegments)
             {
                 var transmission = missing.Transmissions;
-                events.After(plan.DelayMax, () =>
+                events.After(plan.DelayMax + Reordering, () =>
                 {
                     if (transmission == missing.Transmissions && !missing.HasArrived)
                     {

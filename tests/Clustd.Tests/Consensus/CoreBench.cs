@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using Clustd.Core;
+using Clustd.Core.Cluster;
 using Clustd.Core.Raft;
 using Shouldly;
 
@@ -20,7 +21,7 @@ internal sealed class CoreBench
     private readonly Dictionary<MachineId, List<long>> _unanswered = [];
     private ulong _incarnations;
 
-    public CoreBench(int machines, TimeSpan? lease = null, MachineId? startedExcept = null)
+    public CoreBench(int machines, TimeSpan? lease = null, MachineId? startedExcept = null, int level = FeatureLevels.Own)
     {
         Lease = lease ?? TimeSpan.FromSeconds(1);
         Ids = [.. Enumerable.Range(1, machines).Select(number => new MachineId($"cm-{number}"))];
@@ -29,6 +30,7 @@ internal sealed class CoreBench
         {
             _disks[id] = [];
             _hardStates[id] = HardState.Initial;
+            Levels[id] = level;
             if (id != startedExcept)
             {
                 Start(id);
@@ -44,6 +46,9 @@ internal sealed class CoreBench
     public ImmutableArray<string> Addresses { get; }
 
     public TimeSpan Lease { get; }
+
+    /// <summary>Feature levels of the binaries that the next start of each machine runs.</summary>
+    public SortedDictionary<MachineId, int> Levels { get; } = [];
 
     /// <summary>Wake-ups so far, of all machines.</summary>
     public int Ticks { get; private set; }
@@ -73,6 +78,7 @@ internal sealed class CoreBench
             Incarnation = ++_incarnations,
             Seed = 1000 + _incarnations,
             WallClockSeconds = 1_700_000_000,
+            FeatureLevel = Levels[id],
         };
         _cores[id] = new MachineCore(settings, new StoredState(new StoreId($"store-{number}"), _hardStates[id], [.. _disks[id]]), Now);
         Post(id, new Input.Tick());
