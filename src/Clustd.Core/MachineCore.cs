@@ -28,6 +28,7 @@ public sealed class MachineCore
     private readonly Forming _forming;
     private readonly Proposals _proposals;
     private readonly Departure _departure;
+    private readonly Membership _membership;
     private readonly long _storedLastIndex;
     private Instant _lastStepAt;
     private bool _hadHold;
@@ -40,27 +41,28 @@ public sealed class MachineCore
         _timing = new LeaseTiming(settings.Lease);
         var random = new SeededRandom(settings.Seed);
         _holder = new SessionHolder(settings.Self, stored.Store, settings.Incarnation);
-        _local = new LocalServices(settings, now) { StoredLastIndex = stored.Entries.Length };
+        _local = new LocalServices(settings, now) { StoredLastIndex = stored.LastIndex };
         _cargo = new HeartbeatCargo(settings, _holder, _local, now);
         _raft = new Raft.Raft(settings, stored, _cargo, random, _outputs, now);
-        _replica = new Replica(_raft, now);
+        _replica = new Replica(_raft, stored.Snapshot, now, settings.SnapshotEvery, settings.PlantedBug);
         _levels = new AnnouncedLevels(settings);
         _duties = new LeaderDuties(settings, _raft, _replica, _levels, _outputs)
         {
             SendTo = _raft.Send,
             EchoedHere = echo => _holder.Echoed(echo, _replica.State),
         };
-        _requests = new Requests(settings, _raft, _replica, _duties, _levels, _outputs);
+        _forming = new Forming(settings, stored.Store, _raft, _replica, _levels, random, _outputs);
+        _membership = new Membership(settings, _raft, _replica, _duties, _forming);
+        _requests = new Requests(settings, _raft, _replica, _duties, _membership, _levels, _outputs);
         _barriers = new Barriers(settings, _raft, _replica, _levels, _outputs);
         _stalls = new Stalls(settings, _raft, _duties, _outputs);
         _cargo.Replica = _replica;
         _cargo.Duties = _duties;
         _cargo.Requests = _requests;
         _cargo.Barriers = _barriers;
-        _forming = new Forming(settings, stored.Store, _raft, _replica, _levels, random, _outputs);
         _proposals = new Proposals(settings.Self, settings.Incarnation, _raft, _replica, _duties, _timing.Heartbeat * 2);
         _departure = new Departure(settings, _raft, _replica, _holder, _local, _outputs);
-        _storedLastIndex = stored.Entries.Length;
+        _storedLastIndex = stored.LastIndex;
         _lastStepAt = now;
         WakeAt = now;
     }
@@ -197,6 +199,7 @@ public sealed class MachineCore
         switch (message.Body)
         {
             case PeerBody.Hello hello:
+                _raft.Met(from, message.Sender);
                 _forming.Greeted(from, message, hello, now);
                 return;
             case PeerBody.Formed formed:
@@ -207,13 +210,21 @@ public sealed class MachineCore
                 return;
         }
 
-        // A voter is (machine, store): whoever speaks with another store, or from another cluster, is not heard.
-        if (!_raft.IsFromMember(from, message) || !_raft.IsVoter)
+        if (message.Body is PeerBody.Append or PeerBody.SnapshotChunk)
+        {
+            _raft.Join(message.Cluster);
+        }
+
+        // A voter is (machine, store): what somebody with another store, or from another cluster, promises or wants does not count.
+        var isHeard = message.Body is PeerBody.PreVote or PeerBody.Vote or PeerBody.Append or PeerBody.SnapshotChunk or PeerBody.SetBack or PeerBody.TakeOver or PeerBody.Echo
+            ? _raft.IsFromCluster(message)
+            : _raft.IsFromMember(from, message);
+        if (!isHeard || _raft.IsRefused)
         {
             return;
         }
 
-        if (message.Body is PeerBody.Append append && IsTooNew(from, append))
+        if ((message.Body is PeerBody.Append append && IsTooNew(from, append)) || (message.Body is PeerBody.SnapshotChunk && Settings.FeatureLevel < FeatureLevels.Membership))
         {
             return;
         }
@@ -256,6 +267,7 @@ public sealed class MachineCore
         }
 
         _duties.Decide(isTick, now);
+        _membership.Decide(now);
         _local.Reconcile(_replica.State, _holder.Hold, now, _outputs);
         _departure.Continue(now);
         _proposals.Want(_local.Wanted, _departure.Wanted, now);
@@ -323,7 +335,7 @@ public sealed class MachineCore
 
     private void Apply(Instant now)
     {
-        var isChanged = false;
+        var isChanged = _replica.TakeOverSnapshot(now);
         while (_replica.ApplyNext(now) is { } entry)
         {
             isChanged = true;
@@ -345,6 +357,11 @@ public sealed class MachineCore
 
         if (isChanged)
         {
+            if (_replica.State.FeatureLevel >= FeatureLevels.Membership)
+            {
+                _replica.Compact();
+            }
+
             _holder.StateApplied(_replica.State);
             _cargo.Ages.ForgetEnded(_replica.State);
         }

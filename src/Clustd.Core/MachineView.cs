@@ -17,7 +17,7 @@ public sealed record MachineView(
     Role Role,
     Term Term,
     MachineId? Leader,
-    ImmutableArray<Member> Voters,
+    ImmutableArray<Member> Members,
     ImmutableArray<MachineId> Connected,
     int? VotersHeard,
     TimeSpan? KnownFor,
@@ -30,4 +30,7 @@ public sealed record MachineView(
 {
     /// <summary>Machines that do not keep up, each with the rest of a sentence that begins with its name: this one, and on a leader those that said so.</summary>
     public ImmutableArray<(MachineId Machine, string Sentence)> Stalls { get; init; } = [];
+
+    /// <summary>Those of the members that vote.</summary>
+    public IEnumerable<Member> Voters => Members.Where(member => !member.Learner);
 }

@@ -60,7 +60,7 @@ internal sealed class Stalls(MachineSettings settings, Raft.Raft raft, LeaderDut
         Note(isDiskStalled);
         WakeAt = isDiskStalled ? oldest.At + (Doubled(silence) * 2)
             : Instant.Min(_underWay.Count > 0 ? oldest.At + Limit : Instant.Never, now < _lateUntil ? _lateUntil : Instant.Never);
-        if (raft.IsLeader && Sentence is not null && raft.Members.Count > 1)
+        if (raft.IsLeader && Sentence is not null && raft.Voters.Length > 1)
         {
             StepAside(isDiskStalled, now);
         }

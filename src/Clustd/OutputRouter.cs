@@ -33,6 +33,8 @@ public sealed record OutputRouter
 
     public required Action<Output.Departed> Departed { get; init; }
 
+    public required Action<Output.StoreRefused> StoreRefused { get; init; }
+
     public void Perform(Output output)
     {
         switch (output)
@@ -69,6 +71,9 @@ public sealed record OutputRouter
                 break;
             case Output.Noted noted:
                 Noted(noted);
+                break;
+            case Output.StoreRefused refused:
+                StoreRefused(refused);
                 break;
             case Output.Departed departed:
                 Departed(departed);

@@ -92,6 +92,11 @@ internal sealed class World
         {
         }
 
+        if (Soak is null)
+        {
+            _health.CheckEnd();
+        }
+
         Readers?.End();
         _upgrades?.End();
     }
@@ -112,6 +117,15 @@ internal sealed class World
 
     /// <summary>What was noted last.</summary>
     public IEnumerable<string> Story() => _transcript.Tail();
+
+    /// <summary>Whether a majority of these voters, each with the very store that votes, is as asked.</summary>
+    public bool IsMajority(IReadOnlyCollection<(MachineId Machine, StoreId Store)> voters, Func<SimulatedMachine, bool> condition) =>
+        voters.Count(voter => MachineOf(voter.Machine) is var machine && machine.Disk.Store == voter.Store && condition(machine)) * 2 > voters.Count;
+
+    /// <summary>Nothing else happened from the beginning of its goodbye to its end.</summary>
+    public bool WasGoodbyeUndisturbed(SimulatedMachine machine) => _health.WasUndisturbed(machine);
+
+    public void BeginsGoodbye(SimulatedMachine machine) => _health.BeginsGoodbye(machine);
 
     public SimulatedMachine MachineOf(MachineId id)
     {

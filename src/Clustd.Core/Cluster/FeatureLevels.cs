@@ -14,11 +14,15 @@ public static class FeatureLevels
     /// <summary>From here on a leader confirms reads. That is no command: what counts is what the leader itself can do.</summary>
     public const int Barrier = 2;
 
+    /// <summary>From here on members may change, and a snapshot may take the place of the log's older half: a follower of the first version could take over neither.</summary>
+    public const int Membership = 2;
+
     /// <summary>The cluster's level that a command needs. One line for each command that came after the first level.</summary>
     public static int Of(Command command) => command switch
     {
         // Needs nothing of the cluster: it is proposed only when all members have said that they can read it.
         Command.SetFeatureLevel => 1,
+        Command.ChangeMembers => Membership,
         _ => 1,
     };
 
@@ -33,7 +37,7 @@ public static class FeatureLevels
     /// <summary>Why a binary of level `own` must not work with what its store holds, in three parts; null when it may.</summary>
     public static string? WhyNotStart(MachineId self, StoredState stored, int own)
     {
-        var needed = 1;
+        var needed = stored.Snapshot is { } snapshot ? Math.Max(Membership, snapshot.FeatureLevel) : 1;
         foreach (var entry in stored.Entries)
         {
             needed = Math.Max(needed, ToRead(entry.Command));

@@ -18,17 +18,21 @@ internal sealed class AnnouncedLevels(MachineSettings settings)
     public void Forget(MachineId machine) => _announced.Remove(machine);
 
     /// <summary>The level that all members can do, as far as is known just now; 1 when one of them is not heard.</summary>
-    public int Common(IEnumerable<MachineId> members, Raft.Raft raft, Instant now)
+    public int Common(Raft.Raft raft, Instant now)
     {
-        var levels = members.Select(machine => machine == settings.Self || raft.IsConnected(machine) ? Of(machine) ?? 1 : 1).Order().ToList();
+        var levels = raft.Members.Values.Select(member => IsHere(member, raft, now) ? Of(member.Machine) ?? 1 : 1).Order().ToList();
         if (settings.PlantedBug == PlantedBug.LevelByMajority)
         {
             return levels[levels.Count - Raft.Quorum.Of(levels.Count)];
         }
 
-        // Heard of late: a connection may be dead, and the machine another version, before the socket says so.
-        return raft.VotersHeard(now) == levels.Count ? levels[0] : 1;
+        return levels[0];
     }
+
+    // Heard of late: a connection may be dead, and the machine another version, before the socket says so. One that came back with another store is not
+    // heard until it is taken in anew, which the level may have to rise for: what it says of itself counts.
+    private static bool IsHere(Member member, Raft.Raft raft, Instant now) =>
+        raft.IsHeard(member.Machine, now) || (raft.StoreOf(member.Machine) is var store && store != StoreId.None && store != member.Store);
 
     /// <summary>Why a command cannot be proposed yet, in three parts; null when it can.</summary>
     public string? WhyNot(Command command, ClusterState state)

@@ -209,7 +209,7 @@ internal sealed class LeaderDuties(MachineSettings settings, Raft.Raft raft, Rep
     private void RaiseLevel(Instant now)
     {
         if (replica.State.FeatureLevel < settings.FeatureLevel
-            && levels.Common(raft.Members.Keys, raft, now) is var common && common > replica.State.FeatureLevel
+            && levels.Common(raft, now) is var common && common > replica.State.FeatureLevel
             && !replica.UnderWay.Any(command => command is Command.SetFeatureLevel))
         {
             raft.Propose(new Command.SetFeatureLevel(common), now);
