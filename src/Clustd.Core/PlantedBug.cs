@@ -29,6 +29,12 @@ internal enum PlantedBug
     /// <summary>A leader whose disk does not answer keeps leading.</summary>
     StalledLeaderStays,
 
+    /// <summary>Local services: a deadline that is over makes nobody look at its service.</summary>
+    DeadlineOverlooked,
+
+    /// <summary>Local services: a driver's answer makes nobody look at its service.</summary>
+    AnswerOverlooked,
+
     /// <summary>Raft: the vote is forgotten in a crash.</summary>
     VoteNotPersisted,
 

@@ -159,6 +159,8 @@ public sealed class Status(JsonElement json)
 
     public string? Leader => json.GetProperty("leader").GetString();
 
+    public int Voters => json.GetProperty("quorum").GetProperty("voters").GetInt32();
+
     /// <summary>Ids of the machines with a session.</summary>
     public IReadOnlyList<string> Alive => [.. json.GetProperty("machines").EnumerateArray().Where(machine => machine.GetProperty("state").GetString() == "alive").Select(machine => machine.GetProperty("id").GetString()!)];
 
