@@ -74,6 +74,9 @@ public abstract record Input
 
     public sealed record RequestMade(string Id, Request Request) : Input;
 
+    /// <summary>A reader wants to see all that was decided before now: answered by <see cref="Output.BarrierAnswered"/>. The id is unique for ever.</summary>
+    public sealed record BarrierRequested(string Id) : Input;
+
     /// <summary>Stop everything here in good order, release, leave. Answered by <see cref="Output.Departed"/>.</summary>
     public sealed record GoodbyeRequested(string Reason) : Input;
 }

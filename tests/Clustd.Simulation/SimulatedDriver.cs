@@ -313,7 +313,10 @@ internal sealed class SimulatedDriver(World world, SimulatedMachine machine, Dri
             ToDaemon(new Input.DriverRenewed(connection, stamp));
         }
 
-        Later((long)interval.TotalMicroseconds, () => Renew(interval, connection));
+        // As the SDK's LeaseWatch: eight times as often while less than half a lease is left.
+        var every = (long)interval.TotalMicroseconds;
+        var isShort = _lease.EndsAt is { } end && end > stamp && end - stamp < 3 * every;
+        Later(isShort ? every / 8 : every, () => Renew(interval, connection));
     }
 
     private void Pump()

@@ -75,6 +75,9 @@ public sealed partial class LocalServices
     /// <summary>The earliest moment at which Reconcile must run again.</summary>
     public Instant WakeAt { get; private set; }
 
+    /// <summary>Goes into the report: why this machine should be given nothing new to run (<see cref="Stalls"/>).</summary>
+    public string? Stalled { get; set; }
+
     public MachineReport Report => _report.Current;
 
     /// <summary>Goes into the report: this machine has left, but for its vote.</summary>
@@ -242,7 +245,7 @@ public sealed partial class LocalServices
         Renew(moment, outputs);
         Forget(moment);
         IsEmpty = _leavingReason is not null && _areEmpty;
-        _report.Close(_leavingReason is not null, WantsNoVote);
+        _report.Close(_leavingReason is not null, WantsNoVote, Stalled);
         WakeAt = Instant.Min(_ownDeadlines.Earliest, _serviceDueAt);
         WakeAt = hold.IsHeld(now) && _hasRun ? Instant.Min(WakeAt, hold.Until) : WakeAt;
     }

@@ -154,8 +154,10 @@ public sealed class MachineLoopTests
             CancelTrigger = performed.Add,
             DriverLease = performed.Add,
             RequestAnswered = performed.Add,
+            BarrierAnswered = performed.Add,
             Noted = performed.Add,
             Departed = performed.Add,
+            StoreRefused = performed.Add,
         };
         var kinds = typeof(Output).GetNestedTypes().Where(t => t.IsSubclassOf(typeof(Output))).ToList();
 
