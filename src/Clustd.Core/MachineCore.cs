@@ -212,8 +212,11 @@ public sealed class MachineCore
 
         if (message.Body is PeerBody.Append or PeerBody.SnapshotChunk)
         {
-            _local.HasJoined |= !_raft.IsFormed;
-            _raft.Join(message.Cluster);
+            if (!_raft.IsFormed)
+            {
+                _local.Joined();
+                _raft.Join(message.Cluster);
+            }
         }
 
         // A voter is (machine, store): what somebody with another store, or from another cluster, promises or wants does not count.

@@ -37,6 +37,7 @@ public sealed partial class LocalServices
     private ClusterState _state = ClusterState.Empty;
     private string? _leavingReason;
     private bool _hasHeld;
+    private bool _hasJoined;
 
     // Sums over all services, made anew after a pass that looked at any: when time makes one due, whether one has a run, whether all are empty.
     private Instant _serviceDueAt = Instant.Never;
@@ -63,11 +64,8 @@ public sealed partial class LocalServices
     /// </summary>
     public long StoredLastIndex { get; init; } = long.MaxValue;
 
-    /// <summary>This machine was taken into a cluster that lived already: its disk may have been wiped, and then a former daemon's drivers may still run here.</summary>
-    public bool HasJoined { get; set; }
-
     // With an empty store and a new cluster nobody can have started anything here before.
-    private bool IsFirst => StoredLastIndex == 0 && !HasJoined;
+    private bool IsFirst => StoredLastIndex == 0 && !_hasJoined;
 
     /// <summary>What this machine wants in the log until the applied state shows it. Saying it again is harmless.</summary>
     public IReadOnlyList<Command> Wanted { get; private set; } = [];
@@ -208,6 +206,13 @@ public sealed partial class LocalServices
         MarkFor(instance, service);
         Note(Severity.Error, "driver-failed", $"Driver {instance.Name} reports that '{service}' failed: {reason}", service);
         FailRun(instance, service, token, $"driver {instance.Name} gave up: {reason}", now);
+    }
+
+    /// <summary>This machine was taken into a cluster that lived already: its disk may have been wiped, and then a former daemon's drivers may still run here.</summary>
+    public void Joined()
+    {
+        _hasJoined = true;
+        _due.MarkAll();
     }
 
     /// <summary>Goodbye: everything stops in good order, then is killed; nothing is promoted any more.</summary>
