@@ -25,7 +25,7 @@ internal static class HeartbeatMail
             return null;
         }
 
-        var body = fields.Is("append"u8) ? Append(ref fields)
+        PeerBody? body = fields.Is("append"u8) ? Append(ref fields)
             : fields.Is("append-answer"u8) ? AppendAnswer(ref fields)
             : fields.Is("echo"u8) ? Echo(ref fields)
             : null;
