@@ -23,6 +23,7 @@ internal sealed class LeaseKeeper
     private readonly LeaseWatch watch = new();
     private DaemonLink? link;
     private long lastRenewal = long.MinValue;
+    private long endsAtUs = long.MinValue; // As watch.Lease.EndsAt, for readers without the lock.
     private bool woken;
     private bool ended;
 
@@ -41,6 +42,9 @@ internal sealed class LeaseKeeper
     {
         get { lock (gate) return new LeaseEnd(watch.Lease.EndsAt, watch.KillTimeoutUs); }
     }
+
+    /// <summary>See <see cref="IServiceHost.LeaseEndsAtUs"/>. User code asks in loops: it must not be able to hold up this thread's work.</summary>
+    public long EndsAtUs => Volatile.Read(ref endsAtUs);
 
     public bool HoldsLease(long now)
     {
@@ -168,7 +172,9 @@ internal sealed class LeaseKeeper
         LeaseEnd end;
         lock (gate)
         {
-            if (!watch.Lease.Answered(renewed.Stamp, renewed.LeftUs, clock()))
+            var changed = watch.Lease.Answered(renewed.Stamp, renewed.LeftUs, clock());
+            Volatile.Write(ref endsAtUs, watch.Lease.EndsAt ?? long.MinValue);
+            if (!changed)
                 return;
             end = new LeaseEnd(watch.Lease.EndsAt, watch.KillTimeoutUs);
             WakeLocked();

@@ -33,7 +33,7 @@ public class HostileDaemonTests
         var (closed, reason) = await side.Closed.WaitAsync(Patience);
         ((int?)closed).ShouldBe(status);
         reason.ShouldNotBeNullOrEmpty();
-        (await daemon.NextDriverAsync()).Register.States.Single().Token.ShouldBe(5);
+        (await daemon.NextDriverAsync()).Registration.States.Single().Token.ShouldBe(5);
         driver.Story.ShouldBe("+5");
     }
 
