@@ -110,7 +110,10 @@ public sealed class FakeDaemon : IAsyncDisposable
     public Task<FakeConnection> NextConnectionAsync() =>
         UntilAsync(() => registeredTaken < registered.Count ? registered[registeredTaken++] : null, "a driver that registers");
 
-    /// <summary>Makes the driver master of a service, under a new token and with a lease. Returns when its start has succeeded.</summary>
+    /// <summary>
+    /// Makes the driver master of a service, under a new token and with a lease. Returns when its start has succeeded. After a lapse it moves <see cref="Clock"/>
+    /// by <see cref="FakeDaemonOptions.RenewEvery"/>, so that the driver asks again.
+    /// </summary>
     /// <param name="service">Null: the first of <see cref="FakeDaemonOptions.Services"/>.</param>
     /// <returns>The token.</returns>
     /// <exception cref="TriggerFailedException">The driver's start failed. A real daemon would stop it then: do so by <see cref="DemoteAsync"/>.</exception>
@@ -118,11 +121,15 @@ public sealed class FakeDaemon : IAsyncDisposable
     {
         service ??= Options.Services[0];
         long token;
+        bool isOver;
         lock (gate)
         {
             masters[service] = token = ++lastToken;
             Grants = true;
+            isOver = grantedUntilUs != long.MinValue && grantedUntilUs <= Clock.NowUs;
         }
+        if (isOver)
+            Clock.Advance(Options.RenewEvery); // A driver asks for a lease once at an instant, and has asked in vain at this one.
         await TellAsync(service, isMaster: true, token, kill: false, Options.Patience);
         return token;
     }

@@ -266,6 +266,14 @@ internal sealed class LocalService(ServiceName name)
         }
     }
 
+    /// <summary>Asks again for the release that was asked for, and returns its reason.</summary>
+    public string RepeatRelease(Moment moment)
+    {
+        var release = _release ?? throw new System.Diagnostics.UnreachableException($"'{Name}' was to be released, and nobody asked for it.");
+        moment.Wanted.Add(release);
+        return release.Reason;
+    }
+
     public void WantRelease(Moment moment, Command.Release release)
     {
         _release = release;

@@ -213,7 +213,6 @@ public class LeaseTests
         readers.ForEach(reader => reader.Start());
         await daemon.LapseAsync();
         Volatile.Write(ref over, true);
-        daemon.Grants = true;
         await daemon.PromoteAsync();
         Volatile.Write(ref done, true);
         readers.ForEach(reader => reader.Join());

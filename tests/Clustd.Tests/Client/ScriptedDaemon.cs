@@ -1,5 +1,6 @@
 global using DaemonSide = Clustd.Client.Testing.FakeConnection;
 
+using System.Collections.Immutable;
 using Clustd.Client.Protocol;
 using Clustd.Client.Testing;
 
@@ -57,11 +58,11 @@ internal sealed class ScriptedDaemon : IAsyncDisposable
 
     public Func<RegisterParams, RpcError?> Refuse { get; set; } = _ => null;
 
-    public IReadOnlyList<string> Methods => [.. fake.Value.Calls.Select(call => call.Method)];
+    public ImmutableList<string> Methods => [.. fake.Value.Calls.Select(call => call.Method)];
 
-    public IReadOnlyList<StoppedParams> Stopped => fake.Value.Stopped;
+    public ImmutableList<StoppedParams> Stopped => [.. fake.Value.Stopped];
 
-    public IReadOnlyList<FailedParams> Failed => fake.Value.Failures;
+    public ImmutableList<FailedParams> Failed => [.. fake.Value.Failures];
 
     /// <summary>The next driver that registers.</summary>
     public Task<DaemonSide> NextDriverAsync() => fake.Value.NextConnectionAsync();
