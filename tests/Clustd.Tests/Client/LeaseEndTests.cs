@@ -1,5 +1,6 @@
 using Clustd.Client;
 using Clustd.Client.Protocol;
+using Clustd.Client.Testing;
 using Shouldly;
 using Xunit;
 
@@ -68,6 +69,22 @@ public class LeaseEndTests
         await Eventually.HoldsAsync(() => driver.Ended.Count == 1, () => driver.Story);
         driver.Ended.Single().ShouldContain("kill_timeout");
         hang.SetResult();
+    }
+
+    // With nothing faked on the driver's side: process, clock, signal. Wrong program: says that it ends itself, and does not.
+    [Fact]
+    public async Task A_real_process_whose_stop_hangs_is_gone_when_its_limit_is_over()
+    {
+        await using var daemon = FakeDaemon.Start();
+        using var child = DeafDriverChild.Start(daemon);
+        var said = child.StandardError.ReadToEndAsync();
+        var connection = await daemon.ConnectedAsync();
+        connection.Registration.Stop.ShouldBe("certain");
+        var token = await daemon.PromoteAsync();
+        await Should.ThrowAsync<IOException>(connection.TriggerAsync(isMaster: false, token, kill: true, limitUs: 300_000));
+        await child.WaitForExitAsync().WaitAsync(Patience);
+        child.ExitCode.ShouldBe(128 + 9); // SIGKILL
+        (await said).ShouldContain("This process ends itself, as it promised (stop: certain)");
     }
 
     // Wrong program: a new lease, won while the stop still hangs, calls off a deadline that the cluster has counted on.

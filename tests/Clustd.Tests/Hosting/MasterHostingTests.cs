@@ -3,6 +3,9 @@ using Clustd.Client.Hosting;
 using Clustd.Client.Protocol;
 using Clustd.Client.Testing;
 using Clustd.Tests.Client;
+using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Hosting;
+using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
@@ -198,17 +201,17 @@ public sealed class MasterHostingTests : IAsyncDisposable
     [Fact]
     public async Task Works_in_a_web_application_and_its_state_can_be_asked_for()
     {
-        var builder = Microsoft.AspNetCore.Builder.WebApplication.CreateSlimBuilder();
-        Microsoft.AspNetCore.Hosting.HostingAbstractionsWebHostBuilderExtensions.UseUrls(builder.WebHost, "http://127.0.0.1:0");
+        var builder = WebApplication.CreateSlimBuilder();
+        builder.WebHost.UseUrls("http://127.0.0.1:0");
         builder.Logging.ClearProviders();
         builder.Services.AddSingleton(journal).AddClustdMaster<Worker>(Reach);
         await using var app = builder.Build();
-        Microsoft.AspNetCore.Builder.EndpointRouteBuilderExtensions.MapGet(app, "/", (ClustdState clustd) => clustd.IsMaster() ? "master" : "standby");
+        app.MapGet("/master", (ClustdState clustd) => clustd.IsMaster() ? Results.Ok("master") : Results.StatusCode(503));
         await app.StartAsync();
         using var http = new HttpClient { BaseAddress = new Uri(app.Urls.Single()) };
-        (await http.GetStringAsync("/")).ShouldBe("standby");
+        (await http.GetAsync("/master")).StatusCode.ShouldBe(System.Net.HttpStatusCode.ServiceUnavailable);
         await daemon.PromoteAsync();
-        (await http.GetStringAsync("/")).ShouldBe("master");
+        (await http.GetAsync("/master")).StatusCode.ShouldBe(System.Net.HttpStatusCode.OK);
         await app.StopAsync();
         journal.Lines.Last().ShouldStartWith("Worker disposed");
     }
