@@ -17,7 +17,7 @@ public sealed record MachineView(
     Role Role,
     Term Term,
     MachineId? Leader,
-    ImmutableArray<Member> Voters,
+    ImmutableArray<Member> Members,
     ImmutableArray<MachineId> Connected,
     int? VotersHeard,
     TimeSpan? KnownFor,
@@ -26,4 +26,8 @@ public sealed record MachineView(
     ImmutableArray<LocalServiceView> LocalServices,
     ImmutableArray<DriverView> Drivers,
     ImmutableArray<(ServiceName Service, string Sentence)> Reasons,
-    bool IsLeaving);
+    bool IsLeaving)
+{
+    /// <summary>Those of the members that vote.</summary>
+    public IEnumerable<Member> Voters => Members.Where(member => !member.Learner);
+}

@@ -31,6 +31,8 @@ public sealed record OutputRouter
 
     public required Action<Output.Departed> Departed { get; init; }
 
+    public required Action<Output.StoreRefused> StoreRefused { get; init; }
+
     public void Perform(Output output)
     {
         switch (output)
@@ -64,6 +66,9 @@ public sealed record OutputRouter
                 break;
             case Output.Noted noted:
                 Noted(noted);
+                break;
+            case Output.StoreRefused refused:
+                StoreRefused(refused);
                 break;
             case Output.Departed departed:
                 Departed(departed);

@@ -35,7 +35,7 @@ internal sealed class DriverConnection : IServiceHost
         this.machine = machine;
         client = machine.Client;
         address = DaemonAddress.Parse(machine.Host);
-        keeper = new LeaseKeeper(machine.Clock, () => allServices, LeaseOver, LeaseChanged, DeadlinePassed);
+        keeper = new LeaseKeeper(machine.Clock, () => allServices, LeaseOver, LeaseChanged, DeadlinePassed, isRealClock: client.TimeProvider is null);
         new Thread(Work) { IsBackground = true, Name = "clustd driver", Priority = ThreadPriority.AboveNormal }.Start();
     }
 

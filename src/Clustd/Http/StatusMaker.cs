@@ -38,7 +38,8 @@ internal sealed class StatusMaker(MachineView view, StatusContext context)
         Machines = [.. view.State.Members.Values.Select(MachineOf)],
         Services = [.. view.State.Services.Keys.Union(view.LocalServices.Select(local => local.Service)).Order().Select(ServiceOf)],
         Drivers = [.. view.Drivers.Select(DriverOf)],
-        LoopLatenessMs = context.LoopLateness?.TotalMilliseconds,
+        LoopLatenessMs = context.Process?.LoopLatenessMs,
+        Process = context.Process,
         Warnings = [.. Warnings(), .. context.Warnings],
     };
 
@@ -58,7 +59,7 @@ internal sealed class StatusMaker(MachineView view, StatusContext context)
 
     private QuorumStatus Quorum()
     {
-        var voters = view.Voters.Length;
+        var voters = view.Voters.Count();
         var need = voters == 0 ? 0 : (voters / 2) + 1;
         return view.VotersHeard is { } heard && _viewAge <= view.State.Lease ? new QuorumStatus(heard, need, voters, "leader")
             : IsKnown ? new QuorumStatus(view.Voters.Count(voter => voter.Machine == view.Self || view.Connected.Contains(voter.Machine)), need, voters, "connections")
@@ -172,14 +173,14 @@ internal sealed class StatusMaker(MachineView view, StatusContext context)
             yield return new StatusWarning("no-session", $"{view.Self} holds no session and runs nothing: no majority confirms it. See whether the other machines reach it.");
         }
 
-        if (view.Voters.Length == 2)
+        if (view.Voters.Count() == 2)
         {
             yield return new StatusWarning("two-machines", "2 machines tolerate 0 failures. Add a witness: a third machine with `cluster.witness: true`.");
         }
 
         if (IsKnown && view.State.Paused)
         {
-            yield return new StatusWarning("paused", "Paused: nothing moves by itself, not even after a failure. POST /v1/requests/pause ends it (docs/api.md).");
+            yield return new StatusWarning("paused", "Paused: nothing moves by itself, not even after a failure. `clustd unpause` ends it.");
         }
 
         foreach (var (name, service) in view.State.Services)
