@@ -38,10 +38,10 @@ public class HostileDaemonTests
     }
 
     [Theory]
-    [InlineData(64 * 1024, null)]
-    [InlineData(64 * 1024 + 1, 1009)]
+    [InlineData(DriverProtocol.MessageBytesMax, null)]
+    [InlineData(DriverProtocol.MessageBytesMax + 1, 1009)]
     [InlineData(1024 * 1024, 1009)]
-    public async Task A_message_may_have_64_kB_and_no_more(int bytes, int? status)
+    public async Task A_message_may_have_256_kB_and_no_more(int bytes, int? status)
     {
         await using var daemon = new ScriptedDaemon();
         await using var driver = new RecordingDriver(daemon);
