@@ -9,8 +9,11 @@ public readonly record struct DriverConnection(long Value) : IComparable<DriverC
     public int CompareTo(DriverConnection other) => Value.CompareTo(other.Value);
 }
 
-/// <summary>What a driver says it was last told and has acknowledged, for one service.</summary>
-public readonly record struct DriverServiceState(ServiceName Service, bool IsMaster, Token Token);
+/// <summary>
+/// What a driver says of one service when it registers: what it may be running (master) or has stopped. Unsettled: it may be running, but a start or stop is
+/// in flight or has failed, so nobody can say that it does.
+/// </summary>
+public readonly record struct DriverServiceState(ServiceName Service, bool IsMaster, Token Token, bool Unsettled = false);
 
 /// <summary>What a driver says of itself when it registers. Services empty: it follows the default service (or the only one there is).</summary>
 public sealed record DriverRegistration

@@ -109,7 +109,7 @@ public sealed partial class LocalServices
         foreach (var state in registration.States)
         {
             var calls = instance.CallsOf(state.Service);
-            calls.Claimed(state.IsMaster, state.Token);
+            calls.Claimed(state.IsMaster, state.Token, state.Unsettled);
             if (state.IsMaster && calls.RunNumber == 0)
             {
                 // Its lease came from a former incarnation of this daemon: at most one lease from its end, which was before our start.
