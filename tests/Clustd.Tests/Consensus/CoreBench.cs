@@ -88,6 +88,7 @@ internal sealed class CoreBench
         Addresses = Addresses.Add($"10.0.0.{Ids.Length}:3001");
         _disks[id] = [];
         _hardStates[id] = HardState.Initial;
+        Levels[id] = FeatureLevels.Own;
         Restart(id);
         return id;
     }
