@@ -1,4 +1,3 @@
-using System.Collections.Immutable;
 using Clustd.Core.Cluster;
 using Clustd.Core.Raft;
 
