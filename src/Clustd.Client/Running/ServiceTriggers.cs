@@ -170,7 +170,10 @@ internal sealed class ServiceTriggers
     public void LeaseChanged()
     {
         lock (gate)
-            Monitor.PulseAll(gate);
+        {
+            if (current is { IsMaster: true, HasBegun: false })
+                Monitor.PulseAll(gate); // Nobody else is woken: six times a lease, a thousand threads would be.
+        }
     }
 
     /// <summary>Starts nothing any more.</summary>
