@@ -157,7 +157,6 @@ public sealed class MachineLoopTests
             BarrierAnswered = performed.Add,
             Noted = performed.Add,
             Departed = performed.Add,
-            StoreRefused = performed.Add,
         };
         var kinds = typeof(Output).GetNestedTypes().Where(t => t.IsSubclassOf(typeof(Output))).ToList();
 
