@@ -81,7 +81,15 @@ internal sealed class Departure(
         }
     }
 
-    private bool IsOneOfTwoVoters => raft.Voters.Length == 2 && raft.IsVoter;
+    // As applied: a change that is only on its way may be lost together with the other machine, and then both would be needed again (seed 2568).
+    private bool IsOneOfTwoVoters
+    {
+        get
+        {
+            var voters = replica.State.Members.Values.Count(member => !member.Learner);
+            return voters == 2 && replica.State.Members.TryGetValue(settings.Self, out var self) && !self.Learner && (raft.IsVoter || !raft.IsMembershipCommitted);
+        }
+    }
 
     private void Depart(Severity severity, string sentence)
     {

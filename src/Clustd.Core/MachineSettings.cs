@@ -39,6 +39,9 @@ public sealed record MachineSettings
     /// <summary>The wall clock's Unix second at start: only ever used as the epoch if this machine forms a new cluster.</summary>
     public required long WallClockSeconds { get; init; }
 
+    /// <summary>What this binary can do; a constant of the code, lower only in tests that play an older version.</summary>
+    public int FeatureLevel { get; init; } = FeatureLevels.Own;
+
     /// <summary>A snapshot takes the place of the log's older half whenever it holds twice so many applied entries.</summary>
     public int SnapshotEvery { get; init; } = 1000;
 

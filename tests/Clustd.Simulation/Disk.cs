@@ -29,6 +29,11 @@ internal sealed class Disk(EventQueue events, Chance chance, Scenario scenario)
     /// <summary>A disk fault: every write takes this much longer, µs.</summary>
     public long Slowness { get; set; }
 
+    /// <summary>A disk fault: nothing is answered before, µs of true time.</summary>
+    public long StalledUntil { get; set; }
+
+    public bool IsStalled => StalledUntil > events.Now;
+
     public StoredState Read() => new(Store, HardState, [.. _entries], _snapshot);
 
     public bool Holds(long index, Term term)
@@ -57,7 +62,7 @@ internal sealed class Disk(EventQueue events, Chance chance, Scenario scenario)
             delay += chance.Between(0, scenario.DiskDelayMax * 6);
         }
 
-        _lastCompletion = Math.Max(_lastCompletion, events.Now) + delay;
+        _lastCompletion = Math.Max(Math.Max(_lastCompletion, events.Now), StalledUntil) + delay;
         var crashes = _crashes;
         events.At(_lastCompletion, () =>
         {

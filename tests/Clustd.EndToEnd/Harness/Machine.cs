@@ -116,7 +116,7 @@ public sealed class Machine : IDisposable
     public async Task<Status?> StatusAsync()
     {
         if (!IsDaemonRunning) return null;
-        return await GetAsync("/v1/status") is { } json ? new Status(json) : null;
+        return await GetAsync("/v1/status?consistency=local") is { } json ? new Status(json) : null; // many times a second
     }
 
     /// <summary>GET of the API, or null while the daemon does not answer.</summary>
@@ -161,6 +161,8 @@ public sealed class Status(JsonElement json)
     public bool IsKnown => json.GetProperty("isKnown").GetBoolean();
 
     public string? Leader => json.GetProperty("leader").GetString();
+
+    public int Voters => json.GetProperty("quorum").GetProperty("voters").GetInt32();
 
     /// <summary>Ids of the machines with a session.</summary>
     public IReadOnlyList<string> Alive => [.. json.GetProperty("machines").EnumerateArray().Where(machine => machine.GetProperty("state").GetString() == "alive").Select(machine => machine.GetProperty("id").GetString()!)];
