@@ -24,6 +24,7 @@ public sealed class MachineCore
     private readonly Forming _forming;
     private readonly Proposals _proposals;
     private readonly Departure _departure;
+    private readonly Restart _restart;
     private readonly long _storedLastIndex;
     private Instant _lastStepAt;
     private bool _hadHold;
@@ -34,11 +35,15 @@ public sealed class MachineCore
         Store = stored.Store;
         _timing = new LeaseTiming(settings.Lease);
         var random = new SeededRandom(settings.Seed);
-        _holder = new SessionHolder(settings.Self, stored.Store, settings.Incarnation);
-        _local = new LocalServices(settings, now) { StoredLastIndex = stored.Entries.Length };
+        _holder = new SessionHolder(settings.Self, stored.Store, settings.Incarnation, settings.PlantedBug);
+        _local = new LocalServices(settings, now) 
+        {
+            StoredLastIndex = stored.Entries.Length,
+            FormerGraces = FormerLeases.GracesIn(stored, settings.Self),
+        };
         _cargo = new HeartbeatCargo(settings, _holder, _local, now);
         _raft = new Raft.Raft(settings, stored, _cargo, random, _outputs, now);
-        _replica = new Replica(_raft, now);
+        _replica = new Replica(_raft, now, settings.PlantedBug);
         _duties = new LeaderDuties(settings, _raft, _replica, _outputs)
         {
             SendTo = _raft.Send,
@@ -51,6 +56,7 @@ public sealed class MachineCore
         _forming = new Forming(settings, stored.Store, _raft, random, _outputs);
         _proposals = new Proposals(settings.Self, settings.Incarnation, _raft, _replica, _duties, _timing.Heartbeat * 2);
         _departure = new Departure(settings, _raft, _replica, _holder, _local, _outputs);
+        _restart = new Restart(settings, _raft, _replica, _holder, _local, _outputs);
         _storedLastIndex = stored.Entries.Length;
         _lastStepAt = now;
         WakeAt = now;
@@ -108,7 +114,15 @@ public sealed class MachineCore
         [.. _local.View],
         [.. _local.DriverViews],
         [.. _duties.Reasons.Select(reason => (reason.Key, reason.Value))],
-        _departure.IsLeaving);
+        _departure.IsLeaving)
+    {
+        IsRestarting = _restart.IsRestarting,
+        Graces =
+        [
+            .. _replica.State.Sessions.Values.SelectMany(session => session.Graces.Values.Select(grace =>
+                new GraceView(session.Machine, _replica.AppliedAt(grace.Index) + LeaseTiming.Stretch(grace.Duration) - now))),
+        ],
+    };
 
     /// <summary>Rule 8: time that this loop slept through is nobody else's silence.</summary>
     private void NoticeStall(Instant now)
@@ -154,7 +168,7 @@ public sealed class MachineCore
                 _local.Answered(driver.Connection, driver.Service, driver.Sequence, driver.Error, now);
                 break;
             case Input.DriverRenewed driver:
-                _local.Renewed(driver.Connection, driver.Stamp, now);
+                _local.Renewed(driver.Connection, driver.Stamp, driver.Left, now);
                 break;
             case Input.DriverStopped driver:
                 _local.Stopped(driver.Name, driver.Instance, driver.Service, driver.Token, driver.Reason, now);
@@ -166,7 +180,14 @@ public sealed class MachineCore
                 _requests.Made(request.Id, request.Request, now);
                 break;
             case Input.GoodbyeRequested goodbye:
+                _restart.Abandon();
                 _departure.Begin(goodbye.Reason, now);
+                break;
+            case Input.RestartRequested restart when _departure.IsLeaving:
+                _restart.Refuse(restart.Id, $"Cannot restart {Settings.Self}: it is leaving already. Start it when its daemon has ended.");
+                break;
+            case Input.RestartRequested restart:
+                _restart.Begin(restart.Reason, restart.Id, now);
                 break;
             default:
                 throw new UnreachableException($"Input {input.GetType().Name} has no rule.");
@@ -226,7 +247,8 @@ public sealed class MachineCore
         _duties.Decide(isTick, now);
         _local.Reconcile(_replica.State, _holder.Hold, now, _outputs);
         _departure.Continue(now);
-        _proposals.Want(_local.Wanted, _departure.Wanted, now);
+        _restart.Continue(now);
+        _proposals.Want(_local.Wanted, _departure.Wanted ?? _restart.Wanted, now);
         NoteHold(now);
         _raft.AnnounceCommit(now);
         _raft.Replicate(now);
@@ -234,6 +256,7 @@ public sealed class MachineCore
 
         var wakeAt = Instant.Min(Instant.Min(_raft.WakeAt, _duties.WakeAt), Instant.Min(_local.WakeAt, _requests.WakeAt));
         wakeAt = Instant.Min(wakeAt, Instant.Min(_proposals.WakeAt, Instant.Min(_departure.WakeAt, _forming.WakeAt)));
+        wakeAt = Instant.Min(wakeAt, _restart.WakeAt);
         if (_hadHold)
         {
             wakeAt = Instant.Min(wakeAt, _holder.Hold.Until);
@@ -266,7 +289,7 @@ public sealed class MachineCore
 
         if (isChanged)
         {
-            _holder.StateApplied(_replica.State);
+            _holder.StateApplied(_replica.State, now);
             _cargo.Ages.ForgetEnded(_replica.State);
         }
     }

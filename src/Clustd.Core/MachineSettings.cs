@@ -22,6 +22,9 @@ public sealed record MachineSettings
 
     public bool Witness { get; init; }
 
+    /// <summary>How long its drivers may go on without this daemon when it restarts on purpose; at least the lease.</summary>
+    public TimeSpan RestartGrace { get; init; } = TimeSpan.FromSeconds(15);
+
     /// <summary>Services the file names, sorted by name; default (not initialised) when it names none.</summary>
     public ImmutableArray<ServiceDefinition> Services { get; init; }
 
@@ -38,6 +41,9 @@ public sealed record MachineSettings
 
     /// <summary>The wall clock's Unix second at start: only ever used as the epoch if this machine forms a new cluster.</summary>
     public required long WallClockSeconds { get; init; }
+
+    /// <summary>Id of the one grace that this daemon may ask for; 53 bits, which JavaScript reads exactly.</summary>
+    internal long GraceId => (long)(Incarnation >> 11);
 
     /// <summary>For tests only.</summary>
     internal PlantedBug PlantedBug { get; init; }

@@ -26,4 +26,14 @@ public sealed record MachineView(
     ImmutableArray<LocalServiceView> LocalServices,
     ImmutableArray<DriverView> Drivers,
     ImmutableArray<(ServiceName Service, string Sentence)> Reasons,
-    bool IsLeaving);
+    bool IsLeaving)
+{
+    /// <summary>This daemon ends in order to be started again; its drivers go on.</summary>
+    public bool IsRestarting { get; init; }
+
+    /// <summary>Restart graces that are open, of whatever machine.</summary>
+    public ImmutableArray<GraceView> Graces { get; init; } = [];
+}
+
+/// <summary>A machine that restarts, or has just done so: nobody takes over from it for so long. Left may be negative: it is over, and not yet ended.</summary>
+public sealed record GraceView(MachineId Machine, TimeSpan Left);

@@ -3,7 +3,7 @@ using Clustd.Core.Cluster;
 namespace Clustd.Core;
 
 /// <summary>The agreed state as far as this machine has applied it, and when it applied what, on its own clock.</summary>
-internal sealed class Replica(Raft.Raft raft, Instant startedAt)
+internal sealed class Replica(Raft.Raft raft, Instant startedAt, PlantedBug bug)
 {
     private readonly SortedDictionary<long, Instant> _appliedAt = [];
 
@@ -33,7 +33,7 @@ internal sealed class Replica(Raft.Raft raft, Instant startedAt)
         }
 
         var entry = raft.Log[State.AppliedIndex + 1];
-        State = StateMachine.Apply(State, entry);
+        State = StateMachine.Apply(State, entry, bug);
         _appliedAt[entry.Index] = now;
         return entry;
     }
@@ -52,4 +52,10 @@ internal sealed class Replica(Raft.Raft raft, Instant startedAt)
 
     /// <summary>Rule 7: from the moment EndSession is in the log, nothing of that session is accepted or confirmed.</summary>
     public bool IsEnding(SessionId session) => UnderWay.Any(command => command is Command.EndSession end && end.Session == session);
+
+    /// <summary>
+    /// A grace of this session is in the log and not applied here, as while this leader's own disk is slow: the holder may have applied it, and count on it,
+    /// already. Until it is applied nobody can tell when the session ends.
+    /// </summary>
+    public bool IsGraceUnderWay(SessionId session) => UnderWay.Any(command => command is Command.GrantGrace grant && grant.Session == session);
 }

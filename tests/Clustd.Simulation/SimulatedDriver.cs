@@ -167,6 +167,7 @@ internal sealed class SimulatedDriver(World world, SimulatedMachine machine, Dri
         }
 
         _lastSequence = call.Sequence;
+        world.Restarts.Called(machine, call);
         _currentConnection = _connection;
         _calls.Enqueue(call);
         Pump();
@@ -183,7 +184,7 @@ internal sealed class SimulatedDriver(World world, SimulatedMachine machine, Dri
     public void Renewed(Output.DriverLease answer)
     {
         var now = machine.LocalNow.Microseconds;
-        if (_lease.Answered(answer.Stamp, (long?)answer.Left?.TotalMicroseconds, now))
+        if (_lease.Answered(answer.Stamp, (long?)answer.Left?.TotalMicroseconds, now, answer.Shortens))
         {
             PlanLeaseEnd();
         }
@@ -310,7 +311,7 @@ internal sealed class SimulatedDriver(World world, SimulatedMachine machine, Dri
         var stamp = machine.LocalNow.Microseconds;
         if (_lease.Sent(stamp))
         {
-            ToDaemon(new Input.DriverRenewed(connection, stamp));
+            ToDaemon(new Input.DriverRenewed(connection, stamp) { Left = TimeSpan.FromMicroseconds(_lease.LeftAt(stamp)) });
         }
 
         Later((long)interval.TotalMicroseconds, () => Renew(interval, connection));

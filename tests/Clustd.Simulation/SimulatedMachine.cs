@@ -108,6 +108,7 @@ internal sealed class SimulatedMachine
             Incarnation = _chance.Bits(),
             Seed = _chance.Bits(),
             WallClockSeconds = 1_800_000_000 + (_world.Events.Now / 1_000_000),
+            RestartGrace = _world.Restarts.GraceFor(this),
             PlantedBug = scenario.Bug,
         };
         Core = _world.Guarded(Id.Value, () => new MachineCore(settings, stored, LocalNow));
@@ -284,7 +285,7 @@ internal sealed class SimulatedMachine
     private void Step(Input input)
     {
         var now = LocalNow;
-        if (input is Input.RequestMade or Input.GoodbyeRequested)
+        if (input is Input.RequestMade or Input.GoodbyeRequested or Input.RestartRequested)
         {
             IsLeaving |= input is Input.GoodbyeRequested;
             _world.Note(Id.Value, input);
@@ -386,6 +387,11 @@ internal sealed class SimulatedMachine
                 _world.Note(Id.Value, "has said goodbye and exits");
                 _world.Checks.Departed(this);
                 KillDaemon();
+                break;
+            case Output.ReadyToRestart ready:
+                _world.Note(Id.Value, $"exits to be started again, {(ready.HasGrace ? "with" : "without")} a grace");
+                KillDaemon();
+                _world.Restarts.Exited(this, ready.HasGrace);
                 break;
             default:
                 _world.Note(Id.Value, output);

@@ -24,6 +24,7 @@ internal static class Invariant
     public const string MajorityHasMaster = "P4 a healthy majority has a master within the bound";
     public const string MinorityStops = "P4a without a quorum everything stops within the bound";
     public const string QuietIsStable = "P5 nothing fails over when nothing fails";
+    public const string RestartIsFree = "P5a a restart within its grace stops, starts and moves nothing, and is over soon after";
     public const string OneCallAtATime = "D1 a driver has one call per service at a time, in order";
     public const string PersistInOrder = "D2 persists are numbered in order";
 }

@@ -27,6 +27,7 @@ internal sealed class World
 
         Network = new Network(this, chance.Split());
         _health = new Health(this);
+        Restarts = new Restarts(this);
         _faults = new Faults(this, chance.Split());
     }
 
@@ -39,6 +40,8 @@ internal sealed class World
     public SimulatedMachine[] Machines { get; }
 
     public Acting Acting { get; }
+
+    public Restarts Restarts { get; }
 
     public Checks Checks { get; }
 
@@ -64,6 +67,7 @@ internal sealed class World
         }
 
         _faults.Begin();
+        Restarts.Begin();
         _health.Begin();
         while (Events.PerformNext(Scenario.End))
         {
@@ -71,7 +75,17 @@ internal sealed class World
     }
 
     /// <summary>Something about who is healthy and connected has changed: bounds count anew from here.</summary>
-    public void Changed() => _health.Changed();
+    public void Changed()
+    {
+        ChangedAt = Events.Now;
+        _health.Changed();
+    }
+
+    /// <summary>When anything but a restart last changed.</summary>
+    public long ChangedAt { get; private set; }
+
+    /// <summary>A daemon ended in order to be started again, or is back: bounds count anew, but what runs must not notice.</summary>
+    public void Restarted() => _health.Changed();
 
     /// <summary>A session ended or a service failed.</summary>
     public void Lost(string what) => _health.Lost(what);

@@ -30,11 +30,16 @@ public sealed class LocalServices
     private ClusterState _state = ClusterState.Empty;
     private string? _leavingReason;
     private bool _hasHeld;
+    private FormerLeases _former;
+
+    // The drivers that may have more than the ordinary lease, because this daemon restarts; null while it does not.
+    private SortedSet<GraceDriver>? _graceDrivers;
 
     public LocalServices(MachineSettings settings, Instant startedAt)
     {
         _settings = settings;
         _startedAt = startedAt;
+        _former = new FormerLeases(startedAt, []);
         _report = new ReadinessReport(settings);
         _sequence = Math.Max(startedAt.Microseconds, 0);
         WakeAt = startedAt;
@@ -45,6 +50,12 @@ public sealed class LocalServices
     /// seen in the first lease + kill_timeout may have been (rule 14). Requires that entries are applied only once they are durable here.
     /// </summary>
     public long StoredLastIndex { get; init; } = long.MaxValue;
+
+    /// <summary>Restart graces that former daemons of this machine may have handed out; see <see cref="FormerLeases.GracesIn"/>.</summary>
+    public ImmutableArray<RestartGrace> FormerGraces
+    {
+        init => _former = new FormerLeases(_startedAt, value);
+    }
 
     /// <summary>What this machine wants in the log until the applied state shows it. Saying it again is harmless.</summary>
     public IReadOnlyList<Command> Wanted { get; private set; } = [];
@@ -78,14 +89,19 @@ public sealed class LocalServices
         instance.Registration = registration;
         instance.Connection = connection;
         _connections[connection] = instance;
+        if (isNew && _former.IsNamed(registration.Name, registration.Instance))
+        {
+            instance.Inherits(_former.UntilOf(registration.Name, registration.Instance, Lease));
+        }
+
         foreach (var state in registration.States)
         {
             var calls = instance.CallsOf(state.Service);
             calls.Claimed(state.IsMaster, state.Token);
             if (state.IsMaster && calls.RunNumber == 0)
             {
-                // Its lease came from a former incarnation of this daemon: at most one lease from its end, which was before our start.
-                instance.LeaseUntil = Instant.Max(instance.LeaseUntil, Instant.Max(now, _startedAt + LeaseTiming.Stretch(Lease)));
+                // Its lease came from a former incarnation of this daemon: at most one lease, or grace, from its end, which was before our start.
+                instance.Inherits(Instant.Max(now, _former.UntilOf(registration.Name, registration.Instance, Lease)));
             }
         }
 
@@ -96,10 +112,11 @@ public sealed class LocalServices
                 && registration.States.All(state => state.Service != service))
             {
                 instance.CallsOf(service).MayHaveStarted();
-                instance.LeaseUntil = Instant.Max(instance.LeaseUntil, Instant.Max(now, _startedAt + LeaseTiming.Stretch(Lease)));
+                instance.Inherits(Instant.Max(now, _former.UntilOf(registration.Name, registration.Instance, Lease)));
             }
         }
 
+        _former.Heard(registration.Name, registration.Instance);
         _arrivals.Add(instance);
     }
 
@@ -138,7 +155,16 @@ public sealed class LocalServices
         }
     }
 
-    public void Renewed(DriverConnection connection, long stamp, Instant now) => _renewals.Add((connection, stamp));
+    /// <summary>`left`: what the driver counts to hold from its stamp on; null: it does not say, and time alone ends what it was given.</summary>
+    public void Renewed(DriverConnection connection, long stamp, TimeSpan? left, Instant now)
+    {
+        if (left is { } held && _connections.TryGetValue(connection, out var instance))
+        {
+            instance.Holds(held, now);
+        }
+
+        _renewals.Add((connection, stamp));
+    }
 
     public void Stopped(DriverName name, string instance, ServiceName service, Token token, string reason, Instant now)
     {
@@ -176,6 +202,23 @@ public sealed class LocalServices
         }
     }
 
+    /// <summary>
+    /// The daemon restarts: nothing is begun any more, and the drivers that run something now may have the long lease. Returns them, for the grace to name
+    /// them: whoever comes later gets the ordinary lease only, so nobody holds a long one that the successor does not know of.
+    /// </summary>
+    public ImmutableArray<GraceDriver> HoldStill()
+    {
+        _graceDrivers = [.. _instances.Where(instance => instance.Answerable && IsActive(instance) && Runs(instance)).Select(instance => new GraceDriver(instance.Name, instance.Id))];
+        return [.. _graceDrivers];
+    }
+
+    /// <summary>
+    /// Every driver that may have the long lease, and is connected, has it, and has said so if it ever says: an answer that was on its way when this process
+    /// ended would be lost with it.
+    /// </summary>
+    public bool HasHandedOut(SessionHold hold) => _instances.TrueForAll(instance => !instance.Answerable || !MayHaveGrace(instance) || !Runs(instance)
+        || (instance.GivenUntil >= hold.Until && (instance.SaidUntil is not { } said || said >= hold.Until - (Lease / 2))));
+
     /// <summary>Called at the end of every step with the applied state and the hold. Decides promotions, demotions and deadlines.</summary>
     public void Reconcile(ClusterState state, SessionHold hold, Instant now, List<Output> outputs)
     {
@@ -188,7 +231,8 @@ public sealed class LocalServices
         var moment = new Moment(_settings, state, hold, now, _instances, _active, () => ++_sequence, outputs)
         {
             LeavingReason = _leavingReason,
-            CannotTellUntil = _hasHeld || _leavingReason is not null ? Instant.Origin : _startedAt + LeaseTiming.Stretch(Lease),
+            IsRestarting = _graceDrivers is not null && _leavingReason is null,
+            CannotTellUntil = _hasHeld || _leavingReason is not null ? Instant.Origin : _former.SessionUntil(Lease),
         };
         ChooseActive(moment);
 
@@ -208,10 +252,15 @@ public sealed class LocalServices
 
         _lastHold = hold.IsHeld(now) ? hold : SessionHold.None;
         Renew(moment, outputs);
+        if (hold.IsHeld(now) && state.Sessions.TryGetValue(hold.Session, out var session) && !session.Graces.IsEmpty)
+        {
+            _former.EndGraces(session, moment, _settings.GraceId, atOnce: _settings.PlantedBug == PlantedBug.GraceEndedAtOnce);
+        }
+
         Forget(moment);
         IsEmpty = _leavingReason is not null && empty;
         Wanted = moment.Wanted;
-        _report.Update(state, _instances, moment.IsActive, _leavingReason is not null);
+        _report.Update(state, _instances, moment.IsActive, _leavingReason is not null || _graceDrivers is not null);
         WakeAt = hold.IsHeld(now) && _services.Values.Any(service => service.Run is not null) ? Instant.Min(moment.WakeAt, hold.Until) : moment.WakeAt;
     }
 
@@ -226,7 +275,13 @@ public sealed class LocalServices
     }
 
     // Rule 14: until then drivers of a former incarnation may run here unknown to us.
-    private Instant FreshUntil(TimeSpan killTimeout) => _startedAt + LeaseTiming.Stretch(Lease + killTimeout);
+    private Instant FreshUntil(TimeSpan killTimeout) => _former.UnheardUntil(Lease) + LeaseTiming.Stretch(killTimeout);
+
+    private bool IsActive(DriverInstance instance) => ReferenceEquals(_active.GetValueOrDefault(instance.Name), instance);
+
+    private bool MayHaveGrace(DriverInstance instance) => _graceDrivers?.Contains(new GraceDriver(instance.Name, instance.Id)) == true;
+
+    private static bool Runs(DriverInstance instance) => instance.Calls.Values.Any(calls => calls.Owes);
 
     private SortedSet<ServiceName> Names(ClusterState state)
     {
@@ -392,13 +447,15 @@ public sealed class LocalServices
 
             var starves = instance.Calls.Any(pair => _services.TryGetValue(pair.Key, out var service) && service.Starves(pair.Value));
             TimeSpan? left = moment.CannotTell ? null : TimeSpan.Zero;
+            var until = MayHaveGrace(instance) ? moment.Hold.Until : moment.Hold.OrdinaryUntil;
             if (instance.Answerable && moment.IsActive(instance) && moment.Hold.IsHeld(moment.Now) && !starves)
             {
-                left = moment.Hold.Until - moment.Now;
-                instance.LeaseUntil = Instant.Max(instance.LeaseUntil, moment.Hold.Until);
+                left = until > moment.Now ? until - moment.Now : TimeSpan.Zero;
+                instance.Gave(until);
             }
 
-            outputs.Add(new Output.DriverLease(connection, stamp, left));
+            // It may still hold what a daemon before this one gave it in order to restart. That is over sooner than by itself only if the driver takes less.
+            outputs.Add(new Output.DriverLease(connection, stamp, left) { Shortens = instance.InheritedUntil > until });
         }
 
         _renewals.Clear();

@@ -31,6 +31,9 @@ internal sealed class Moment(
     /// <summary>Why the machine is leaving; null while it stays.</summary>
     public string? LeavingReason { get; init; }
 
+    /// <summary>The daemon ends in order to be started again: what runs goes on, and nothing is begun.</summary>
+    public bool IsRestarting { get; init; }
+
     /// <summary>See <see cref="CannotTell"/>.</summary>
     public required Instant CannotTellUntil { get; init; }
 
@@ -102,7 +105,7 @@ internal sealed class Moment(
     public void Start(DriverInstance instance, ServiceName service, LocalRun run, string reason)
     {
         // Whoever is told to start is assumed to hold the lease that we hold, even if it has not asked for it yet (rule 15).
-        instance.LeaseUntil = Instant.Max(instance.LeaseUntil, hold.Until);
+        instance.Gave(hold.Until);
         Tell(instance, service, isMaster: true, run.Token, reason, DefinitionOf(service).StartTimeout, kill: false, run.Number, run.KillTimeout);
     }
 

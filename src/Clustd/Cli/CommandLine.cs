@@ -48,7 +48,7 @@ public static class CommandLine
         foreach (var command in (Command[])
             [
                 InitCommand.Make(terminal), RunCommand.Make(terminal), StatusCommand.Make(terminal), MoveCommand.Make(terminal), Demo.DemoCommand.Make(terminal),
-                DriversCommand.Make(terminal), CheckCommand.Make(terminal), SecretCommand.Make(terminal), EventsCommand.Make(terminal), VersionCommand.Make(terminal),
+                DriversCommand.Make(terminal), CheckCommand.Make(terminal), SecretCommand.Make(terminal), EventsCommand.Make(terminal), LeaveCommands.MakeRestart(terminal), LeaveCommands.MakeStop(terminal), VersionCommand.Make(terminal),
             ])
         {
             root.Add(command);

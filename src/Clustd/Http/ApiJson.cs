@@ -15,6 +15,7 @@ namespace Clustd.Http;
 [JsonSerializable(typeof(PauseBody))]
 [JsonSerializable(typeof(TransferLeadershipBody))]
 [JsonSerializable(typeof(GoodbyeBody))]
+[JsonSerializable(typeof(LeavingView))]
 public sealed partial class ApiJson : JsonSerializerContext;
 
 /// <summary>Events of the cluster with an index above the one asked for, oldest first.</summary>
@@ -62,10 +63,13 @@ public sealed record TransferLeadershipBody
     public string? Target { get; init; }
 }
 
-/// <summary>Body of /v1/goodbye.</summary>
+/// <summary>Body of /v1/goodbye and /v1/restart.</summary>
 [JsonUnmappedMemberHandling(JsonUnmappedMemberHandling.Disallow)]
 public sealed record GoodbyeBody
 {
     /// <summary>Null: an operator asked for it.</summary>
     public string? Reason { get; init; }
 }
+
+/// <summary>The daemon is going to end, or not: then Sentence says why. ProcessId is the process whose end can be waited for.</summary>
+public sealed record LeavingView(bool Done, string Sentence, int ProcessId);

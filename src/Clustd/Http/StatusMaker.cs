@@ -182,6 +182,15 @@ internal sealed class StatusMaker(MachineView view, StatusContext context)
             yield return new StatusWarning("paused", "Paused: nothing moves by itself, not even after a failure. POST /v1/requests/pause ends it (docs/api.md).");
         }
 
+        foreach (var (machine, left) in view.Graces)
+        {
+            // One that is over by this clock and not ended yet keeps nobody from anything.
+            if (IsKnown && left > _viewAge)
+            {
+                yield return new StatusWarning("restarting", $"{machine} restarts, or has just done so: for up to {Seconds(left - _viewAge)} nobody takes over from it, should it be lost. Then kill_timeout comes on top.");
+            }
+        }
+
         foreach (var (name, service) in view.State.Services)
         {
             if (IsKnown && service.Assignment is { State: AssignmentState.Stuck } stuck)
