@@ -43,7 +43,7 @@ public sealed record MachineSettings
     public required long WallClockSeconds { get; init; }
 
     /// <summary>Id of the one grace that this daemon may ask for; 53 bits, which JavaScript reads exactly.</summary>
-    internal long GraceId => (long)(Incarnation >> 11);
+    internal long GraceId => (long)(Incarnation & 0x1F_FFFF_FFFF_FFFF);
 
     /// <summary>For tests only.</summary>
     internal PlantedBug PlantedBug { get; init; }

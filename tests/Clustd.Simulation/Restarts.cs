@@ -257,14 +257,18 @@ internal sealed class Restarts(World world)
         Restart(machine, Briefly(), back: () => world.Events.After(_chance.Between(0, Lease * 2), () =>
         {
             world.Changed();
-            if (world.IsChaos)
+            if (world.IsChaos && machine.HostIsUp)
             {
                 world.Note("fault", $"{machine.Id} loses its power, soon after its restart");
                 machine.CrashHost();
                 world.Events.At(Math.Max(world.Events.Now, Math.Min(world.Events.Now + (Lease * 4), world.Scenario.ChaosEnd)), () =>
                 {
-                    machine.BootHost();
-                    world.Network.HostIsBack(machine.Index);
+                    if (!machine.HostIsUp)
+                    {
+                        machine.BootHost();
+                        world.Network.HostIsBack(machine.Index);
+                    }
+
                     machine.StartDaemon();
                     world.Changed();
                 });

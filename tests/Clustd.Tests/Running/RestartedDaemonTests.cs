@@ -17,7 +17,7 @@ public class RestartedDaemonTests
     [Fact] // Rule 16. Wrong program: whoever is connected is in order.
     public void The_grace_is_ended_only_when_the_driver_has_said_that_it_holds_the_ordinary_lease()
     {
-        var bench = Back().Hold(seconds: 0.95);
+        var bench = Back().Hold(seconds: 0.95).Assign(Token, AssignmentState.Running);
         var app = bench.Register("app", states: Runs);
         Ends(bench).ShouldBeEmpty();
 
@@ -35,9 +35,8 @@ public class RestartedDaemonTests
     [Fact]
     public void A_driver_that_never_says_what_it_holds_lets_time_end_the_grace()
     {
-        var bench = Back();
+        var bench = Back().Hold(seconds: 0.95).Assign(Token, AssignmentState.Running);
         var app = bench.Register("app", states: Runs);
-        bench.Hold(seconds: 0.95);
         bench.Renew(app);
         bench.Pass(10).Hold(seconds: 0.95).Step();
         Ends(bench).ShouldBeEmpty();
