@@ -13,8 +13,12 @@ internal sealed class Forming(MachineSettings settings, StoreId store, Raft.Raft
 {
     private readonly SortedDictionary<MachineId, (StoreId Store, ClusterId Cluster, PeerBody.Hello Hello)> _met = [];
     private bool _isAnnounced = raft.IsFormed;
+    private readonly SortedDictionary<MachineId, string> _saidTo = [];
     private bool _wasReady;
     private Instant _sayHelloAgainAt = Instant.Origin;
+
+    /// <summary>The machines that are connected and have introduced themselves.</summary>
+    public IReadOnlyDictionary<MachineId, (StoreId Store, ClusterId Cluster, PeerBody.Hello Hello)> Met => _met;
 
     /// <summary>Until it is formed, a machine repeats its Hello: a lost one must not keep a cluster from forming.</summary>
     public Instant WakeAt => raft.IsFormed ? Instant.Never : _sayHelloAgainAt;
@@ -45,6 +49,11 @@ internal sealed class Forming(MachineSettings settings, StoreId store, Raft.Raft
                 return null;
             }
 
+            if (_met.FirstOrDefault(met => met.Value.Hello.IsFormed) is { Value.Hello: not null } formed)
+            {
+                return $"{formed.Key} belongs to a formed cluster; waiting to be taken in, by itself if this machine was a member before, else by `clustd machine add {settings.Self}`";
+            }
+
             var absent = settings.Addresses.Where(address => address != settings.Address && _met.Values.All(met => met.Hello.Address != address)).ToList();
             return absent.Count > 0
                 ? $"waiting for {absent.Count} of {settings.Addresses.Length}: {string.Join(", ", absent)} not met yet; a new cluster forms when all have met"
@@ -57,6 +66,7 @@ internal sealed class Forming(MachineSettings settings, StoreId store, Raft.Raft
     public void PeerLost(MachineId machine)
     {
         _met.Remove(machine);
+        _saidTo.Remove(machine);
         AnnounceReadiness();
     }
 
@@ -71,7 +81,11 @@ internal sealed class Forming(MachineSettings settings, StoreId store, Raft.Raft
 
         if (hello.IsFormed)
         {
-            outputs.Add(new Output.Noted(Severity.Information, "joining", $"{from} belongs to a formed cluster; waiting to be taken in."));
+            if (IsNewTo(from, "joining"))
+            {
+                outputs.Add(new Output.Noted(Severity.Information, "joining", $"{from} belongs to a formed cluster; waiting to be taken in."));
+            }
+
             return;
         }
 
@@ -142,27 +156,48 @@ internal sealed class Forming(MachineSettings settings, StoreId store, Raft.Raft
             outputs.Add(new Output.Disconnect(from, reason));
             outputs.Add(new Output.Noted(Severity.Error, "refused", reason));
         }
-        else if (raft.Members.TryGetValue(from, out var member) && member.Store != message.Sender)
+        else if (raft.Members.Values.FirstOrDefault(member => member.Store == message.Sender && member.Machine != from) is { } original)
         {
-            var reason = $"{from} speaks with another store than the one it had when the cluster was formed, so it is not the same voter: its disk was wiped, cloned or "
-                + $"restored. It gets no vote. Put its old data directory back.";
-            outputs.Add(new Output.Send(from, new PeerMessage(raft.Cluster, store, new PeerBody.Refusal(reason))));
-            outputs.Add(new Output.Noted(Severity.Error, "refused", reason));
+            Refuse(from, $"{from} speaks with a copy of the store of {original.Machine}: its disk was cloned. It is not heard. Move the data directory of {from} away and start it again.");
+        }
+        else if (!raft.Members.ContainsKey(from))
+        {
+            Refuse(from, $"{from} is not a member of the cluster {raft.Cluster}. To take it in, run `clustd machine add {from}`; else stop clustd there.");
         }
         else if (_isAnnounced)
         {
             TellIfNamed(from, message.Sender, hello);
         }
 
-        if (!hello.Addresses.AsSpan().SequenceEqual(settings.Addresses.AsSpan()))
+        if (!hello.Addresses.AsSpan().SequenceEqual(settings.Addresses.AsSpan()) && IsNewTo(from, "lists-differ"))
         {
             outputs.Add(new Output.Noted(Severity.Warning, "lists-differ", $"{from} lists other machines than {settings.Self}: {Difference(hello)}. The cluster's own list rules; make the files the same."));
         }
     }
 
+    /// <summary>Said once per connection: whoever is not formed repeats its Hello.</summary>
+    private bool IsNewTo(MachineId machine, string words)
+    {
+        var isNew = _saidTo.GetValueOrDefault(machine) != words;
+        _saidTo[machine] = words;
+        return isNew;
+    }
+
+    private void Refuse(MachineId machine, string reason)
+    {
+        if (!IsNewTo(machine, reason))
+        {
+            return;
+        }
+
+        outputs.Add(new Output.Send(machine, new PeerMessage(raft.Cluster, store, new PeerBody.Refusal(reason))));
+        outputs.Add(new Output.Noted(Severity.Warning, "not-a-member", reason));
+    }
+
     private void TellIfNamed(MachineId machine, StoreId theirs, PeerBody.Hello hello)
     {
-        if (!hello.IsFormed && raft.Members.TryGetValue(machine, out var member) && member.Store == theirs)
+        // Later, when a snapshot stands for entry 1, the leader's log or snapshot tells it.
+        if (!hello.IsFormed && raft.Log.Base.Index == 0 && raft.Log.LastIndex > 0 && raft.Members.TryGetValue(machine, out var member) && member.Store == theirs)
         {
             outputs.Add(new Output.Send(machine, new PeerMessage(raft.Cluster, store, new PeerBody.Formed(raft.Log[1]))));
         }

@@ -25,6 +25,7 @@ public sealed class MachineCore
     private readonly Proposals _proposals;
     private readonly Departure _departure;
     private readonly Restart _restart;
+    private readonly Membership _membership;
     private readonly long _storedLastIndex;
     private Instant _lastStepAt;
     private bool _hadHold;
@@ -36,28 +37,29 @@ public sealed class MachineCore
         _timing = new LeaseTiming(settings.Lease);
         var random = new SeededRandom(settings.Seed);
         _holder = new SessionHolder(settings.Self, stored.Store, settings.Incarnation, settings.PlantedBug);
-        _local = new LocalServices(settings, now) 
+        _local = new LocalServices(settings, now)
         {
-            StoredLastIndex = stored.Entries.Length,
+            StoredLastIndex = stored.LastIndex,
             FormerGraces = FormerLeases.GracesIn(stored, settings.Self),
         };
         _cargo = new HeartbeatCargo(settings, _holder, _local, now);
         _raft = new Raft.Raft(settings, stored, _cargo, random, _outputs, now);
-        _replica = new Replica(_raft, now, settings.PlantedBug);
+        _replica = new Replica(_raft, stored.Snapshot, now, settings.SnapshotEvery, settings.PlantedBug);
         _duties = new LeaderDuties(settings, _raft, _replica, _outputs)
         {
             SendTo = _raft.Send,
             EchoedHere = echo => _holder.Echoed(echo, _replica.State),
         };
-        _requests = new Requests(settings, _raft, _replica, _duties, _outputs);
+        _forming = new Forming(settings, stored.Store, _raft, random, _outputs);
+        _membership = new Membership(settings, _raft, _replica, _duties, _forming);
+        _requests = new Requests(settings, _raft, _replica, _duties, _membership, _outputs);
         _cargo.Replica = _replica;
         _cargo.Duties = _duties;
         _cargo.Requests = _requests;
-        _forming = new Forming(settings, stored.Store, _raft, random, _outputs);
         _proposals = new Proposals(settings.Self, settings.Incarnation, _raft, _replica, _duties, _timing.Heartbeat * 2);
         _departure = new Departure(settings, _raft, _replica, _holder, _local, _outputs);
         _restart = new Restart(settings, _raft, _replica, _holder, _local, _outputs);
-        _storedLastIndex = stored.Entries.Length;
+        _storedLastIndex = stored.LastIndex;
         _lastStepAt = now;
         WakeAt = now;
     }
@@ -199,6 +201,7 @@ public sealed class MachineCore
         switch (message.Body)
         {
             case PeerBody.Hello hello:
+                _raft.Met(from, message.Sender);
                 _forming.Greeted(from, message, hello, now);
                 return;
             case PeerBody.Formed formed:
@@ -209,8 +212,16 @@ public sealed class MachineCore
                 return;
         }
 
-        // A voter is (machine, store): whoever speaks with another store, or from another cluster, is not heard.
-        if (!_raft.IsFromMember(from, message) || !_raft.IsVoter)
+        if (message.Body is PeerBody.Append or PeerBody.SnapshotChunk)
+        {
+            _raft.Join(message.Cluster);
+        }
+
+        // A voter is (machine, store): what somebody with another store, or from another cluster, promises or wants does not count.
+        var isHeard = message.Body is PeerBody.PreVote or PeerBody.Vote or PeerBody.Append or PeerBody.SnapshotChunk or PeerBody.SetBack or PeerBody.TakeOver or PeerBody.Echo
+            ? _raft.IsFromCluster(message)
+            : _raft.IsFromMember(from, message);
+        if (!isHeard || _raft.IsRefused)
         {
             return;
         }
@@ -245,6 +256,7 @@ public sealed class MachineCore
         }
 
         _duties.Decide(isTick, now);
+        _membership.Decide(now);
         _local.Reconcile(_replica.State, _holder.Hold, now, _outputs);
         _departure.Continue(now);
         _restart.Continue(now);
@@ -267,7 +279,7 @@ public sealed class MachineCore
 
     private void Apply(Instant now)
     {
-        var isChanged = false;
+        var isChanged = _replica.TakeOverSnapshot(now);
         while (_replica.ApplyNext(now) is { } entry)
         {
             isChanged = true;
@@ -289,6 +301,7 @@ public sealed class MachineCore
 
         if (isChanged)
         {
+            _replica.Compact();
             _holder.StateApplied(_replica.State, now);
             _cargo.Ages.ForgetEnded(_replica.State);
         }

@@ -45,12 +45,25 @@ public sealed record MachineSettings
     /// <summary>Id of the one grace that this daemon may ask for; 53 bits, which JavaScript reads exactly.</summary>
     internal long GraceId => (long)(Incarnation & 0x1F_FFFF_FFFF_FFFF);
 
+    /// <summary>A snapshot takes the place of the log's older half whenever it holds twice so many applied entries.</summary>
+    public int SnapshotEvery { get; init; } = 1000;
+
     /// <summary>For tests only.</summary>
     internal PlantedBug PlantedBug { get; init; }
 }
 
 /// <summary>What the store held at start.</summary>
-public sealed record StoredState(StoreId Store, HardState HardState, ImmutableArray<LogEntry> Entries)
+/// <param name="Store">Random identity of the store.</param>
+/// <param name="HardState">Term and vote.</param>
+/// <param name="Entries">The log behind the snapshot, contiguous.</param>
+/// <param name="Snapshot">What all earlier entries amount to; null while the log is whole.</param>
+public sealed record StoredState(StoreId Store, HardState HardState, ImmutableArray<LogEntry> Entries, ClusterState? Snapshot = null)
 {
+    /// <summary>Where the snapshot ends; index 0 without one.</summary>
+    public LogPosition Base => Snapshot is { } snapshot ? snapshot.Position : default;
+
+    /// <summary>Index of the last entry of all that was stored.</summary>
+    public long LastIndex => Base.Index + Entries.Length;
+
     public static StoredState New(StoreId store) => new(store, HardState.Initial, []);
 }

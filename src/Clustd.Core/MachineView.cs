@@ -17,7 +17,7 @@ public sealed record MachineView(
     Role Role,
     Term Term,
     MachineId? Leader,
-    ImmutableArray<Member> Voters,
+    ImmutableArray<Member> Members,
     ImmutableArray<MachineId> Connected,
     int? VotersHeard,
     TimeSpan? KnownFor,
@@ -33,6 +33,9 @@ public sealed record MachineView(
 
     /// <summary>Restart graces that are open, of whatever machine.</summary>
     public ImmutableArray<GraceView> Graces { get; init; } = [];
+
+    /// <summary>Those of the members that vote.</summary>
+    public IEnumerable<Member> Voters => Members.Where(member => !member.Learner);
 }
 
 /// <summary>A machine that restarts, or has just done so: nobody takes over from it for so long. Left may be negative: it is over, and not yet ended.</summary>

@@ -37,4 +37,25 @@ internal enum PlantedBug
 
     /// <summary>Rule 10: a new leader knows nothing of the graces that were granted before its term.</summary>
     GraceOfFormerLeader,
+
+    /// <summary>Membership: a change is appended before an entry of the leader's own term is committed.</summary>
+    ChangeBeforeNoOp,
+
+    /// <summary>Membership: a change is appended while another one is on its way.</summary>
+    TwoChangesAtOnce,
+
+    /// <summary>Membership: rounds and commits count by the voters before the change that is on its way.</summary>
+    MajorityOfOldMembership,
+
+    /// <summary>Membership: a machine with a wiped disk is a voter at once, under its new store.</summary>
+    WipedKeepsVote,
+
+    /// <summary>Membership: of two voters, one leaves and takes its vote along.</summary>
+    GoodbyeKeepsVote,
+
+    /// <summary>Snapshots: what a snapshot tells of counts as applied since this daemon's start (rule 11).</summary>
+    SnapshotCountsFromStart,
+
+    /// <summary>Snapshots: a snapshot of another machine is taken over before it is on this machine's own disk (decision 0004).</summary>
+    SnapshotNotDurable,
 }

@@ -84,7 +84,9 @@ internal sealed class Restart(MachineSettings settings, Raft.Raft raft, Replica 
                 + "What runs here goes on for what is left of the lease only; be quick, or look at `clustd status` for who is missing.", now);
         }
 
-        if (_isDecided && (now >= _giveUpAt || (local.HasHandedOut(holder.Hold) && HasNoLeadership())))
+        // Of two voters the one that restarts gives up its vote, or the other would have no majority meanwhile; it votes again once it is back.
+        local.WantsNoVote = _isDecided && IsOneOfTwoVoters;
+        if (_isDecided && (now >= _giveUpAt || (local.HasHandedOut(holder.Hold) && HasNoLeadership() && !IsOneOfTwoVoters)))
         {
             _isReady = true;
             outputs.Add(new Output.ReadyToRestart(holder.HasGrace));
@@ -95,7 +97,7 @@ internal sealed class Restart(MachineSettings settings, Raft.Raft raft, Replica 
     {
         _isDecided = true;
         Wanted = null;
-        _giveUpAt = isGranted ? now + settings.Lease : now;
+        _giveUpAt = isGranted ? now + settings.Lease + (IsOneOfTwoVoters ? TimeSpan.FromSeconds(2) : TimeSpan.Zero) : now;
         outputs.Add(new Output.Noted(isGranted ? Severity.Information : Severity.Warning, isGranted ? "restart-granted" : "restart-without-grace", sentence));
         if (_answerTo is not null)
         {
@@ -103,10 +105,12 @@ internal sealed class Restart(MachineSettings settings, Raft.Raft raft, Replica 
         }
     }
 
+    private bool IsOneOfTwoVoters => raft.Voters.Length == 2 && raft.IsVoter;
+
     /// <summary>Nobody is to wait for an election: the most caught-up takes over, and this machine goes when it follows.</summary>
     private bool HasNoLeadership()
     {
-        if (!raft.IsLeader || raft.Members.Count == 1)
+        if (!raft.IsLeader || raft.Voters.Length == 1)
         {
             return true;
         }

@@ -178,6 +178,7 @@ public sealed class Daemon : IAsyncDisposable
         Noted = OnNoted,
         Departed = _ => _completion.TrySetResult(_exitCode),
         ReadyToRestart = OnReadyToRestart,
+        StoreRefused = refused => OnStoreRefused(refused.Reason),
     };
 
     private void OnReadyToRestart(Output.ReadyToRestart ready)
@@ -201,6 +202,14 @@ public sealed class Daemon : IAsyncDisposable
         _options.Say(Severity.Error, failure.Message);
         _exitCode = 1;
         RequestGoodbye("its store cannot be written");
+    }
+
+    private void OnStoreRefused(string reason)
+    {
+        // No goodbye: nobody hears this machine any more. What runs here stops at the end of its lease, as on a machine that was lost.
+        _options.Say(Severity.Error, reason);
+        _exitCode = 1;
+        _completion.TrySetResult(_exitCode);
     }
 
     private void OnBrokenInvariant(Exception broken)

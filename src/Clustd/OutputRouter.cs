@@ -33,6 +33,8 @@ public sealed record OutputRouter
 
     public required Action<Output.ReadyToRestart> ReadyToRestart { get; init; }
 
+    public required Action<Output.StoreRefused> StoreRefused { get; init; }
+
     public void Perform(Output output)
     {
         switch (output)
@@ -66,6 +68,9 @@ public sealed record OutputRouter
                 break;
             case Output.Noted noted:
                 Noted(noted);
+                break;
+            case Output.StoreRefused refused:
+                StoreRefused(refused);
                 break;
             case Output.Departed departed:
                 Departed(departed);

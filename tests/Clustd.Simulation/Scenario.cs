@@ -66,6 +66,9 @@ internal sealed record Scenario
 
     public PlantedBug Bug { get; init; }
 
+    /// <summary>Applied entries between two snapshots.</summary>
+    public int SnapshotEvery { get; init; } = 1000;
+
     /// <summary>P4 and P5 are judged too, not only what must never happen.</summary>
     public bool JudgesLiveness { get; init; } = true;
 
@@ -129,7 +132,12 @@ internal sealed record Scenario
             Patterns = Faults.Choose(chance),
             Bug = bug,
         };
-        return Restarts.AddTo(chance.Happens(0.1) ? scenario.Tight(chance) : scenario);
+        scenario = chance.Happens(0.1) ? scenario.Tight(chance) : scenario;
+
+        // Choices of a later day come from a source of their own: seeds that tell of older rules keep their stories.
+        var later = new Chance(seed ^ 0x5EED_C105_7D00_0002);
+        scenario = scenario with { SnapshotEvery = (int)later.Of([10L, 40, 1000]) };
+        return later.Happens(0.2) ? scenario.WithMembershipFaults(later, machines) : Restarts.AddTo(scenario);
     }
 
     public override string ToString() =>
@@ -160,6 +168,19 @@ internal sealed record Scenario
             ChaosEnd = 3_000_000 + ((long)lease.TotalMicroseconds * 40),
             FaultInterval = (long)lease.TotalMicroseconds * 3,
             Patterns = ["mute master", "isolate master", "isolate leader with master", "stale voter", "crash leader and master", "move"],
+        };
+    }
+
+    /// <summary>Machines that come and go for good or with empty disks, and pairs of machines that part in good order.</summary>
+    private Scenario WithMembershipFaults(Chance chance, int? machines)
+    {
+        var count = machines ?? (int)chance.Of([2L, 3, 4, 5, 5]);
+        return this with
+        {
+            Machines = count,
+            ClockRates = Rates(chance, count),
+            Patterns = count == 2 ? Faults.ForTwo : Faults.ChooseMembership(chance),
+            SnapshotEvery = (int)chance.Of([5L, 10, 40]),
         };
     }
 

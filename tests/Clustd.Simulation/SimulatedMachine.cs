@@ -11,6 +11,7 @@ internal sealed class SimulatedMachine
 {
     private readonly World _world;
     private readonly Chance _chance;
+    private readonly Chance _wipes;
     private readonly Queue<Input> _inbox = new();
     private bool _loopPlanned;
     private long _tickPlannedFor = long.MaxValue;
@@ -27,6 +28,7 @@ internal sealed class SimulatedMachine
         Index = index;
         Id = new MachineId($"m{index + 1}");
         Disk = new Disk(world.Events, chance.Split(), world.Scenario);
+        _wipes = new Chance(world.Scenario.Seed ^ 0x51DE_0000_0000_0000 ^ (ulong)index);
         Clock = BootClock();
         foreach (var plan in world.Scenario.Drivers)
         {
@@ -68,7 +70,7 @@ internal sealed class SimulatedMachine
     public bool Answers => IsRunning && !IsFrozen;
 
     /// <summary>Since when the log in memory is what the persists made it; mirrors what the core must hold.</summary>
-    public LogMirror Log { get; private set; } = new([]);
+    public LogMirror Log { get; private set; } = new(default, []);
 
     public Instant LocalNow => Clock.At(_world.Events.Now);
 
@@ -95,7 +97,7 @@ internal sealed class SimulatedMachine
         _freezeBeforeOutputs = null;
         DaemonFrozenUntil = HostFrozenUntil;
         var stored = Disk.Read();
-        Log = new LogMirror(stored.Entries);
+        Log = new LogMirror(stored.Base, stored.Entries);
         var scenario = _world.Scenario;
         var settings = new MachineSettings
         {
@@ -110,9 +112,10 @@ internal sealed class SimulatedMachine
             WallClockSeconds = 1_800_000_000 + (_world.Events.Now / 1_000_000),
             RestartGrace = _world.Restarts.GraceFor(this),
             PlantedBug = scenario.Bug,
+            SnapshotEvery = scenario.SnapshotEvery,
         };
         Core = _world.Guarded(Id.Value, () => new MachineCore(settings, stored, LocalNow));
-        _world.Note(Id.Value, $"the daemon starts with term {stored.HardState.Term}, vote {stored.HardState.Vote?.Value ?? "none"}, {stored.Entries.Length} entries");
+        _world.Note(Id.Value, $"the daemon starts with term {stored.HardState.Term}, vote {stored.HardState.Vote?.Value ?? "none"}, {stored.Entries.Length} entries after {stored.Base.Index}");
         _world.Checks.Started(this);
         PlanTick();
     }
@@ -147,6 +150,9 @@ internal sealed class SimulatedMachine
         DaemonFrozenUntil = HostFrozenUntil = 0;
         _world.Network.HostDied(Index);
     }
+
+    /// <summary>Its disk fails and an empty one takes its place; its daemon is not running.</summary>
+    public void WipeDisk() => Disk.Wipe(_wipes.Bits());
 
     public void Freeze(long duration, bool wholeHost)
     {
@@ -288,6 +294,11 @@ internal sealed class SimulatedMachine
         if (input is Input.RequestMade or Input.GoodbyeRequested or Input.RestartRequested)
         {
             IsLeaving |= input is Input.GoodbyeRequested;
+            if (input is Input.GoodbyeRequested)
+            {
+                _world.BeginsGoodbye(this);
+            }
+
             _world.Note(Id.Value, input);
         }
 
@@ -383,6 +394,8 @@ internal sealed class SimulatedMachine
             case Output.DriverLease lease:
                 DriverAt(lease.Connection)?.Deliver(lease.Connection, driver => driver.Renewed(lease));
                 break;
+            case Output.StoreRefused refused:
+                throw new ViolationException(Invariant.NoCrash, $"no disk was set back, but {Id} is told so: {refused.Reason}");
             case Output.Departed:
                 _world.Note(Id.Value, "has said goodbye and exits");
                 _world.Checks.Departed(this);

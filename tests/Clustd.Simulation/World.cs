@@ -72,6 +72,8 @@ internal sealed class World
         while (Events.PerformNext(Scenario.End))
         {
         }
+
+        _health.CheckEnd();
     }
 
     /// <summary>Something about who is healthy and connected has changed: bounds count anew from here.</summary>
@@ -91,6 +93,15 @@ internal sealed class World
     public void Lost(string what) => _health.Lost(what);
 
     public void Note(string who, object what) => _transcript.Note(Events.Now, who, what);
+
+    /// <summary>Whether a majority of these voters, each with the very store that votes, is as asked.</summary>
+    public bool IsMajority(IReadOnlyCollection<(MachineId Machine, StoreId Store)> voters, Func<SimulatedMachine, bool> condition) =>
+        voters.Count(voter => MachineOf(voter.Machine) is var machine && machine.Disk.Store == voter.Store && condition(machine)) * 2 > voters.Count;
+
+    /// <summary>Nothing else happened from the beginning of its goodbye to its end.</summary>
+    public bool WasGoodbyeUndisturbed(SimulatedMachine machine) => _health.WasUndisturbed(machine);
+
+    public void BeginsGoodbye(SimulatedMachine machine) => _health.BeginsGoodbye(machine);
 
     public SimulatedMachine MachineOf(MachineId id)
     {

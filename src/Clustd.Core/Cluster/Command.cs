@@ -11,6 +11,7 @@ namespace Clustd.Core.Cluster;
 [JsonPolymorphic(TypeDiscriminatorPropertyName = "type")]
 [JsonDerivedType(typeof(Form), "form")]
 [JsonDerivedType(typeof(NoOp), "no-op")]
+[JsonDerivedType(typeof(ChangeMembers), "change-members")]
 [JsonDerivedType(typeof(OpenSession), "open-session")]
 [JsonDerivedType(typeof(EndSession), "end-session")]
 [JsonDerivedType(typeof(GrantGrace), "grant-grace")]
@@ -36,6 +37,12 @@ public abstract record Command
 
     /// <summary>First entry of every leader: its term counts as begun when this one is applied (rule 6).</summary>
     public sealed record NoOp(MachineId Leader) : Command;
+
+    /// <summary>
+    /// The members from here on, all of them. Takes effect when appended (Ongaro, section 4.1), and differs from those before by one voter at most, so that
+    /// every majority of one list shares a machine with every majority of the other.
+    /// </summary>
+    public sealed record ChangeMembers(ImmutableArray<Member> Members, string Reason) : Command;
 
     /// <summary>The session's id is the index of this entry. The lease is written down here and in every echo (rule 12).</summary>
     public sealed record OpenSession(MachineId Machine, StoreId Store, TimeSpan Lease) : Command;

@@ -17,6 +17,7 @@ public static class StateMachine
         {
             Command.Form form => Form(state, form),
             Command.NoOp noOp => state.Happened(entry, "leader-elected", $"{noOp.Leader} leads in term {entry.Term}.", machine: noOp.Leader),
+            Command.ChangeMembers change => ChangeMembers(state, change, entry),
             Command.OpenSession open => OpenSession(state, open, entry),
             Command.EndSession end => EndSession(state, end, entry),
             Command.GrantGrace grant => GrantGrace(state, grant, entry, bug),
@@ -43,6 +44,13 @@ public static class StateMachine
         Lease = form.Lease,
         Members = form.Members.ToImmutableSortedDictionary(member => member.Machine, member => member),
     };
+
+    // Not judged here: it took effect when it was appended, and what a majority of the new list holds is so.
+    private static ClusterState ChangeMembers(ClusterState state, Command.ChangeMembers change, LogEntry entry)
+    {
+        var members = change.Members.ToImmutableSortedDictionary(member => member.Machine, member => member);
+        return (state with { Members = members, Drained = state.Drained.Intersect(members.Keys) }).Happened(entry, "members-changed", change.Reason);
+    }
 
     private static ClusterState OpenSession(ClusterState state, Command.OpenSession open, LogEntry entry)
     {

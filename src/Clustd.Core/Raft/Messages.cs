@@ -31,6 +31,9 @@ public readonly record struct Stamp(SessionId Session, ulong Incarnation, Instan
 [JsonDerivedType(typeof(VoteAnswer), "vote-answer")]
 [JsonDerivedType(typeof(Append), "append")]
 [JsonDerivedType(typeof(AppendAnswer), "append-answer")]
+[JsonDerivedType(typeof(SnapshotChunk), "snapshot-chunk")]
+[JsonDerivedType(typeof(SnapshotAnswer), "snapshot-answer")]
+[JsonDerivedType(typeof(SetBack), "set-back")]
 [JsonDerivedType(typeof(Echo), "echo")]
 [JsonDerivedType(typeof(TakeOver), "take-over")]
 [JsonDerivedType(typeof(Propose), "propose")]
@@ -80,6 +83,21 @@ public abstract record PeerBody
         Term Term, bool Success, long MatchIndex, Term ConflictTerm, long ConflictIndex, long Round, Stamp Stamp, MachineReport? Report) : PeerBody;
 
     /// <summary>
+    /// A piece of the leader's snapshot, for a follower whose next entry the leader's log does not hold any more (Ongaro, section 5). One is under way at a
+    /// time, each small, and heartbeats go on beside them. Offset and Length are in bytes of UTF-8 JSON; Checksum is <see cref="SnapshotBytes.Checksum"/> of all of them.
+    /// </summary>
+    public sealed record SnapshotChunk(Term Term, LogPosition Position, long Offset, long Length, long Checksum, byte[] Data) : PeerBody;
+
+    /// <summary>So many bytes of that snapshot are here; go on behind them.</summary>
+    public sealed record SnapshotAnswer(Term Term, LogPosition Position, long Received) : PeerBody;
+
+    /// <summary>
+    /// The leader to a follower: you acknowledged all up to here in this term, and your log is shorter. Your disk was set back, so it may have forgotten
+    /// votes, too. Whoever finds that this is so takes no further part. Term zero in Acknowledged: the index alone counts.
+    /// </summary>
+    public sealed record SetBack(Term Term, LogPosition Acknowledged) : PeerBody;
+
+    /// <summary>
     /// A confirmed stamp comes home: the session holds until At + Lease on the clock that made it, once the holder has applied the log up to Index. That is
     /// where the leader's log ended when it first heard this incarnation: what a former one asked for stands at or before it.
     /// </summary>
@@ -103,6 +121,8 @@ public abstract record PeerBody
 [JsonDerivedType(typeof(TransferLeadership), "transfer-leadership")]
 [JsonDerivedType(typeof(Drain), "drain")]
 [JsonDerivedType(typeof(Pause), "pause")]
+[JsonDerivedType(typeof(AddMachine), "add-machine")]
+[JsonDerivedType(typeof(RemoveMachine), "remove-machine")]
 public abstract record Request
 {
     private Request()
@@ -117,6 +137,12 @@ public abstract record Request
     public sealed record Drain(MachineId Machine, bool Drained) : Request;
 
     public sealed record Pause(bool Paused) : Request;
+
+    /// <summary>Take in a machine that is connected and waits for it: as a learner first, as a voter once it has caught up.</summary>
+    public sealed record AddMachine(MachineId Machine) : Request;
+
+    /// <summary>Take out a machine that holds no session, for good.</summary>
+    public sealed record RemoveMachine(MachineId Machine) : Request;
 }
 
 /// <summary>Done: accepted and in the log. Sentence: what was decided, or what happened, why and what to do.</summary>
@@ -129,4 +155,8 @@ public sealed record ServiceReadiness(ServiceName Service, bool HasDriver, bool 
 /// What the leader's placement must know of a machine. Version grows with every change and starts anew with each incarnation
 /// (its high bits are random), so equal versions mean equal contents. Proposal: the services its file names, or null for none.
 /// </summary>
-public sealed record MachineReport(long Version, bool Leaving, ImmutableArray<ServiceReadiness> Services, ImmutableArray<ServiceDefinition>? Proposal);
+public sealed record MachineReport(long Version, bool Leaving, ImmutableArray<ServiceReadiness> Services, ImmutableArray<ServiceDefinition>? Proposal)
+{
+    /// <summary>All here has stopped and been released, and the machine wants to go without taking its vote with it (<see cref="Leading.Membership"/>).</summary>
+    public bool WantsNoVote { get; init; }
+}

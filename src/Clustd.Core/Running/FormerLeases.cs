@@ -39,12 +39,14 @@ internal sealed class FormerLeases
     /// </summary>
     public static ImmutableArray<RestartGrace> GracesIn(StoredState stored, MachineId self)
     {
-        if (!stored.Entries.Any(entry => entry.Command is Command.GrantGrace))
+        var start = stored.Snapshot ?? ClusterState.Empty;
+        var mayBeOpen = start.SessionOf(self) is { Graces.IsEmpty: false } || stored.Entries.Any(entry => entry.Command is Command.GrantGrace);
+        if (!mayBeOpen)
         {
             return [];
         }
 
-        var state = stored.Entries.Aggregate(ClusterState.Empty, StateMachine.Apply);
+        var state = stored.Entries.Where(entry => entry.Index > start.AppliedIndex).Aggregate(start, StateMachine.Apply);
         return state.SessionOf(self) is { } session && session.Store == stored.Store ? [.. session.Graces.Values] : [];
     }
 

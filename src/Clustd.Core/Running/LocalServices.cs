@@ -65,6 +65,9 @@ public sealed class LocalServices
 
     public MachineReport Report => _report.Current;
 
+    /// <summary>Goes into the report: this machine has left, but for its vote.</summary>
+    public bool WantsNoVote { get; set; }
+
     /// <summary>After Leave: nothing runs or may run here under any token; all is released or proven stopped.</summary>
     public bool IsEmpty { get; private set; }
 
@@ -260,7 +263,7 @@ public sealed class LocalServices
         Forget(moment);
         IsEmpty = _leavingReason is not null && empty;
         Wanted = moment.Wanted;
-        _report.Update(state, _instances, moment.IsActive, _leavingReason is not null || _graceDrivers is not null);
+        _report.Update(state, _instances, moment.IsActive, _leavingReason is not null || _graceDrivers is not null, WantsNoVote);
         WakeAt = hold.IsHeld(now) && _services.Values.Any(service => service.Run is not null) ? Instant.Min(moment.WakeAt, hold.Until) : moment.WakeAt;
     }
 

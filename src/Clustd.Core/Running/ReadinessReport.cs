@@ -10,7 +10,7 @@ internal sealed class ReadinessReport(MachineSettings settings)
     // The random high bits keep versions of different incarnations apart; the sign bit stays clear.
     public MachineReport Current { get; private set; } = new(((long)(settings.Incarnation & 0x3FFF_FFFF) << 32) + 1, false, [], settings.Proposal);
 
-    public void Update(ClusterState state, IReadOnlyList<DriverInstance> instances, Func<DriverInstance, bool> isActive, bool leaving)
+    public void Update(ClusterState state, IReadOnlyList<DriverInstance> instances, Func<DriverInstance, bool> isActive, bool leaving, bool wantsNoVote)
     {
         var services = ImmutableArray.CreateBuilder<ServiceReadiness>();
         foreach (var name in Names(state, instances))
@@ -32,9 +32,9 @@ internal sealed class ReadinessReport(MachineSettings settings)
             services.Add(new ServiceReadiness(name, true, missing.Count == 0 && present.Count > 0, string.Join(", ", missing)));
         }
 
-        if (leaving != Current.Leaving || !services.SequenceEqual(Current.Services))
+        if (leaving != Current.Leaving || wantsNoVote != Current.WantsNoVote || !services.SequenceEqual(Current.Services))
         {
-            Current = new MachineReport(Current.Version + 1, leaving, services.ToImmutable(), settings.Proposal);
+            Current = new MachineReport(Current.Version + 1, leaving, services.ToImmutable(), settings.Proposal) { WantsNoVote = wantsNoVote };
         }
     }
 

@@ -58,7 +58,7 @@ internal sealed class StatusMaker(MachineView view, StatusContext context)
 
     private QuorumStatus Quorum()
     {
-        var voters = view.Voters.Length;
+        var voters = view.Voters.Count();
         var need = voters == 0 ? 0 : (voters / 2) + 1;
         return view.VotersHeard is { } heard && _viewAge <= view.State.Lease ? new QuorumStatus(heard, need, voters, "leader")
             : IsKnown ? new QuorumStatus(view.Voters.Count(voter => voter.Machine == view.Self || view.Connected.Contains(voter.Machine)), need, voters, "connections")
@@ -172,7 +172,7 @@ internal sealed class StatusMaker(MachineView view, StatusContext context)
             yield return new StatusWarning("no-session", $"{view.Self} holds no session and runs nothing: no majority confirms it. See whether the other machines reach it.");
         }
 
-        if (view.Voters.Length == 2)
+        if (view.Voters.Count() == 2)
         {
             yield return new StatusWarning("two-machines", "2 machines tolerate 0 failures. Add a witness: a third machine with `cluster.witness: true`.");
         }

@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using Clustd.Core;
+using Clustd.Core.Cluster;
 using Clustd.Core.Raft;
 using Shouldly;
 
@@ -14,6 +15,8 @@ internal sealed class CoreBench
     private readonly SortedDictionary<MachineId, MachineCore> _cores = [];
     private readonly SortedDictionary<MachineId, List<LogEntry>> _disks = [];
     private readonly SortedDictionary<MachineId, HardState> _hardStates = [];
+    private readonly SortedDictionary<MachineId, ClusterState> _snapshots = [];
+    private readonly SortedDictionary<MachineId, StoreId> _stores = [];
     private readonly Queue<(MachineId To, Input Input)> _mail = [];
     private readonly HashSet<(MachineId From, MachineId To)> _cuts = [];
     private readonly HashSet<MachineId> _slowDisks = [];
@@ -61,6 +64,10 @@ internal sealed class CoreBench
 
     public IEnumerable<MachineCore> Running => _cores.Values;
 
+    /// <summary>For all that start later.</summary>
+    public int SnapshotEvery { get; set; } = 1000;
+
+    /// <summary>All who are asked to be started know of the same machines; one that is on nobody's list may be added with this.</summary>
     public void Start(MachineId id)
     {
         var number = Ids.IndexOf(id) + 1;
@@ -73,8 +80,10 @@ internal sealed class CoreBench
             Incarnation = ++_incarnations,
             Seed = 1000 + _incarnations,
             WallClockSeconds = 1_700_000_000,
+            SnapshotEvery = SnapshotEvery,
         };
-        _cores[id] = new MachineCore(settings, new StoredState(new StoreId($"store-{number}"), _hardStates[id], [.. _disks[id]]), Now);
+        _stores.TryAdd(id, new StoreId($"store-{number}"));
+        _cores[id] = new MachineCore(settings, new StoredState(_stores[id], _hardStates[id], [.. _disks[id]], _snapshots.GetValueOrDefault(id)), Now);
         Post(id, new Input.Tick());
     }
 
@@ -101,6 +110,19 @@ internal sealed class CoreBench
 
         Deliver();
     }
+
+    /// <summary>Its disk is replaced by an empty one: another store.</summary>
+    public void WipeDisk(MachineId id)
+    {
+        _disks[id].Clear();
+        _snapshots.Remove(id);
+        _hardStates[id] = HardState.Initial;
+        _stores[id] = new StoreId($"{_stores[id]}-wiped");
+    }
+
+    public ClusterState? SnapshotOf(MachineId id) => _snapshots.GetValueOrDefault(id);
+
+    public IReadOnlyList<LogEntry> DiskOf(MachineId id) => _disks[id];
 
     /// <summary>An old image of its disk: what it acknowledged last is gone.</summary>
     public void SetBackDisk(MachineId id, int entries) => _disks[id].RemoveRange(_disks[id].Count - entries, entries);
@@ -209,7 +231,13 @@ internal sealed class CoreBench
                 var disk = _disks[from];
                 if (persist.TruncateFrom is { } index)
                 {
-                    disk.RemoveRange((int)index - 1, disk.Count - (int)index + 1);
+                    disk.RemoveAll(entry => entry.Index >= index);
+                }
+
+                if (persist.Snapshot is { } snapshot)
+                {
+                    disk.RemoveAll(entry => entry.Index <= snapshot.AppliedIndex);
+                    _snapshots[from] = snapshot;
                 }
 
                 disk.AddRange(persist.Entries);

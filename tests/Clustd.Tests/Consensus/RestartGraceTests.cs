@@ -115,6 +115,23 @@ public class RestartGraceTests
         bench[1].Hold.Session.ShouldBe(session);
     }
 
+    [Fact] // Wrong program: it keeps its vote, so the other one has no majority and stops what it runs after its lease.
+    public void Of_two_machines_one_restarts_and_the_other_one_goes_on()
+    {
+        var bench = new CoreBench(2);
+        bench.RunUntil(() => bench.Running.All(core => core.Hold.IsHeld(bench.Now)), Lease * 2);
+        bench.RunFor(Lease);
+        var (restarts, other) = (bench.Leader!.Settings.Self, Follower(bench));
+
+        RestartAndExit(bench, restarts).ShouldBeTrue();
+        bench.RunFor(Lease * 5);
+        bench[other].Hold.IsHeld(bench.Now).ShouldBeTrue();
+        bench[other].State.SessionOf(restarts).ShouldNotBeNull();
+
+        bench.Restart(restarts);
+        bench.RunUntil(() => bench[restarts].Hold.IsHeld(bench.Now) && bench[restarts].Consensus.Voters.Length == 2, Lease * 3);
+    }
+
     // Wrong program: the leader looks at what it has applied only. The others have committed the grace without it, so the holder counts on it already.
     [Fact]
     public void A_leader_with_a_slow_disk_ends_no_session_whose_grace_it_has_not_applied_yet()
