@@ -219,7 +219,9 @@ internal sealed class Restarts(World world)
     {
         if (index < world.Machines.Length)
         {
-            Restart(world.Machines[index], Briefly(), back: () => world.Events.After(_chance.Between(Lease / 2, Lease * 2), () => Roll(index + 1)));
+            // Half of the time each waits until the one before is judged.
+            var pause = _chance.Happens(0.5) ? _chance.Between(Lease / 2, Lease * 2) : world.Scenario.Slack + (Lease * 2);
+            Restart(world.Machines[index], Briefly(), back: () => world.Events.After(pause, () => Roll(index + 1)));
         }
     }
 
