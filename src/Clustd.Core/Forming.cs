@@ -20,12 +20,14 @@ internal sealed class Forming(MachineSettings settings, StoreId store, Raft.Raft
     /// <summary>The machines that are connected and have introduced themselves.</summary>
     public IReadOnlyDictionary<MachineId, (StoreId Store, ClusterId Cluster, PeerBody.Hello Hello)> Met => _met;
 
-    /// <summary>Until it is formed, a machine repeats its Hello: a lost one must not keep a cluster from forming.</summary>
-    public Instant WakeAt => raft.IsFormed ? Instant.Never : _sayHelloAgainAt;
+    /// <summary>Until it is formed, and while nobody leads it, a machine repeats its Hello: a lost one must not keep a cluster from forming, or a machine from being taken in.</summary>
+    public Instant WakeAt => IsLed ? Instant.Never : _sayHelloAgainAt;
+
+    private bool IsLed => raft.IsFormed && raft.Leader is not null;
 
     public void Tick(Instant now)
     {
-        if (raft.IsFormed || now < _sayHelloAgainAt)
+        if (IsLed || now < _sayHelloAgainAt)
         {
             return;
         }

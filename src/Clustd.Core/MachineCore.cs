@@ -198,10 +198,10 @@ public sealed class MachineCore
 
     private void Hear(MachineId from, PeerMessage message, Instant now)
     {
+        _raft.Met(from, message.Sender);
         switch (message.Body)
         {
             case PeerBody.Hello hello:
-                _raft.Met(from, message.Sender);
                 _forming.Greeted(from, message, hello, now);
                 return;
             case PeerBody.Formed formed:

@@ -50,6 +50,9 @@ public sealed record MachineSettings
 
     /// <summary>For tests only.</summary>
     internal PlantedBug PlantedBug { get; init; }
+
+    /// <summary>For the simulator: services that are not due are looked at as well, and the process ends if anything comes of it.</summary>
+    internal bool ChecksWhatIsOverlooked { get; init; }
 }
 
 /// <summary>What the store held at start.</summary>

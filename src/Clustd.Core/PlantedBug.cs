@@ -20,6 +20,12 @@ internal enum PlantedBug
     /// <summary>k = 1: waits are not stretched by what two clocks may differ.</summary>
     NoStretch,
 
+    /// <summary>Local services: a deadline that is over makes nobody look at its service.</summary>
+    DeadlineOverlooked,
+
+    /// <summary>Local services: a driver's answer makes nobody look at its service.</summary>
+    AnswerOverlooked,
+
     /// <summary>Raft: the vote is forgotten in a crash.</summary>
     VoteNotPersisted,
 

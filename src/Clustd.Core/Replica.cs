@@ -7,6 +7,10 @@ internal sealed class Replica(Raft.Raft raft, ClusterState? stored, Instant star
 {
     private readonly SortedDictionary<long, Instant> _appliedAt = [];
 
+    // Leader only: sessions whose end is in the log up to that index.
+    private readonly SortedSet<SessionId> _ending = [];
+    private long _endingKnownTo;
+
     // What a snapshot of another machine told of counts as applied when it was taken over: later than any entry in it was applied elsewhere.
     private (long Index, Instant At) _tookOver;
 
@@ -16,7 +20,16 @@ internal sealed class Replica(Raft.Raft raft, ClusterState? stored, Instant star
     public ClusterState State { get; private set; } = stored ?? ClusterState.Empty;
 
     /// <summary>Index of the no-op of this machine's own leadership; meaningless while it does not lead.</summary>
-    public long NoOpIndex { get; set; } = long.MaxValue;
+    public long NoOpIndex
+    {
+        get;
+        set
+        {
+            field = value;
+            _ending.Clear();
+            _endingKnownTo = State.AppliedIndex;
+        }
+    } = long.MaxValue;
 
     /// <summary>Rule 6: no confirmation, EndSession or Assign before the leader's own no-op is applied.</summary>
     public bool MayDecide => raft.IsLeader && State.AppliedIndex >= NoOpIndex;
@@ -97,19 +110,59 @@ internal sealed class Replica(Raft.Raft raft, ClusterState? stored, Instant star
     {
         get
         {
-            for (var index = Math.Max(State.AppliedIndex, raft.Log.Base.Index) + 1; index <= raft.Log.LastIndex; index++)
+            for (var index = FirstUnderWay; index <= raft.Log.LastIndex; index++)
             {
                 yield return raft.Log[index].Command;
             }
         }
     }
 
+    // A snapshot that was installed and is not on this machine's disk yet is not applied either; what it covers is not under way.
+    private long FirstUnderWay => Math.Max(State.AppliedIndex, raft.Log.Base.Index) + 1;
+
+    public bool IsUnderWay(Command command)
+    {
+        for (var index = FirstUnderWay; index <= raft.Log.LastIndex; index++)
+        {
+            if (raft.Log[index].Command == command)
+            {
+                return true;
+            }
+        }
+
+        return false;
+    }
+
     /// <summary>Rule 7: from the moment EndSession is in the log, nothing of that session is accepted or confirmed.</summary>
-    public bool IsEnding(SessionId session) => UnderWay.Any(command => command is Command.EndSession end && end.Session == session);
+    public bool IsEnding(SessionId session)
+    {
+        // A leader's log only grows, so each entry is looked at once; ids are never reused, so what was applied meanwhile may stay.
+        for (var index = Math.Max(_endingKnownTo + 1, FirstUnderWay); index <= raft.Log.LastIndex; index++)
+        {
+            if (raft.Log[index].Command is Command.EndSession end)
+            {
+                _ending.Add(end.Session);
+            }
+        }
+
+        _endingKnownTo = raft.Log.LastIndex;
+        return _ending.Contains(session);
+    }
 
     /// <summary>
     /// A grace of this session is in the log and not applied here, as while this leader's own disk is slow: the holder may have applied it, and count on it,
     /// already. Until it is applied nobody can tell when the session ends.
     /// </summary>
-    public bool IsGraceUnderWay(SessionId session) => UnderWay.Any(command => command is Command.GrantGrace grant && grant.Session == session);
+    public bool IsGraceUnderWay(SessionId session)
+    {
+        for (var index = FirstUnderWay; index <= raft.Log.LastIndex; index++)
+        {
+            if (raft.Log[index].Command is Command.GrantGrace grant && grant.Session == session)
+            {
+                return true;
+            }
+        }
+
+        return false;
+    }
 }

@@ -42,8 +42,10 @@ public sealed class Daemon : IAsyncDisposable
         var incarnation = RandomUInt64();
         var settings = config.ToMachineSettings(incarnation, RandomUInt64(), DateTimeOffset.UtcNow.ToUnixTimeSeconds());
 
-        var builder = WebApplication.CreateSlimBuilder();
-        builder.Logging.ClearProviders().AddProvider(new SaidLog(options.Say));
+        // Empty: an appsettings.json where somebody happened to start us is not our configuration, and is not watched for changes.
+        var builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions { ContentRootPath = AppContext.BaseDirectory });
+        builder.Services.AddRoutingCore();
+        builder.Logging.AddProvider(new SaidLog(options.Say));
         builder.Services.Configure<HostOptions>(host => host.ShutdownTimeout = TimeSpan.FromSeconds(1));
         OnePort = new OnePortOptions
         {
@@ -52,6 +54,9 @@ public sealed class Daemon : IAsyncDisposable
             Identity = Task.FromResult(identity),
             OnWrongSecret = (remote, theirs) => _network!.ReportWrongSecret(remote, theirs),
         };
+        builder.WebHost.UseKestrelCore();
+        // A message goes from the socket to the loop's inbox on one thread instead of three. Nothing that serves a connection here blocks.
+        builder.WebHost.UseSockets(sockets => sockets.UnsafePreferInlineScheduling = true);
         builder.WebHost.ConfigureKestrel(kestrel => kestrel.ListenOnOnePort(OnePort));
         builder.Services.AddSingleton<IHostLifetime, NoLifetime>(); // Signals are the command's business.
         _app = builder.Build();
@@ -93,7 +98,7 @@ public sealed class Daemon : IAsyncDisposable
                 OldSecret = config.Cluster.OldSecret,
                 HostNames = [config.Cluster.Id, config.Server.RemoteAddress.Host],
                 Version = options.Version,
-                LoopLateness = () => _loop.Punctuality.TickLateness.Maximum,
+                Process = OwnProcess,
                 WallClockOf = _wallClock.Of,
                 Warnings = RefusedPeers,
             },
@@ -263,6 +268,22 @@ public sealed class Daemon : IAsyncDisposable
         {
             _options.Say(noted.Severity, noted.Sentence);
         }
+    }
+
+    private ProcessStatus OwnProcess()
+    {
+        var punctuality = _loop.Punctuality;
+        var commits = _writer.Commits;
+        return new ProcessStatus(
+            punctuality.Lateness.Maximum.TotalMilliseconds,
+            punctuality.Lateness.Percentile99.TotalMilliseconds,
+            punctuality.Priority.ToString(),
+            punctuality.PeerMessagesDropped,
+            GC.GetTotalPauseDuration().TotalMilliseconds,
+            GC.GetTotalAllocatedBytes(),
+            commits.Median.TotalMilliseconds,
+            commits.Percentile99.TotalMilliseconds,
+            commits.Maximum.TotalMilliseconds);
     }
 
     /// <summary>What the core cannot see; the status warns of two machines and of best-effort drivers by itself.</summary>

@@ -1,5 +1,7 @@
 using System.Diagnostics;
 using System.Globalization;
+using System.Security.Cryptography;
+using System.Text;
 using Clustd.Core;
 
 namespace Clustd.Simulation;
@@ -36,6 +38,11 @@ internal static class Program
         }
 
         var from = Number("--from", 1);
+        if (args.Contains("--digests"))
+        {
+            return Digests(from, Number("--seeds", 100), (int)Number("--threads", 2), machines, bug);
+        }
+
         var seeds = Number("--seeds", ulong.MaxValue / 2);
         var minutes = Number("--minutes", 0);
         return Search(from, seeds, minutes, (int)Number("--threads", 2), machines, bug, args.Contains("--keep-going"), !args.Contains("--only-safety"));
@@ -48,6 +55,25 @@ internal static class Program
         output.WriteLine(result.Violation is null ? $"clean: {result.Scenario}" : $"FAILED {result.Scenario}\n{result.Violation.Message}");
         output.WriteLine(result.Digest);
         return result.Violation is null ? 0 : 1;
+    }
+
+    /// <summary>One line per seed, with a hash of its whole story: two versions that decide the same print the same.</summary>
+    private static int Digests(ulong from, ulong seeds, int threads, int? machines, PlantedBug bug)
+    {
+        var lines = new string[seeds];
+        Parallel.For(0, (int)seeds, new ParallelOptions { MaxDegreeOfParallelism = threads }, i =>
+        {
+            using var story = new StringWriter();
+            var result = Runner.Run(from + (ulong)i, machines, bug, story);
+            var hash = Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(story.ToString())).AsSpan(0, 8));
+            lines[i] = $"{from + (ulong)i} {hash} {result.Digest}{(result.Violation is null ? "" : " FAILED")}";
+        });
+        foreach (var line in lines)
+        {
+            Console.WriteLine(line);
+        }
+
+        return 0;
     }
 
     private static int Search(ulong from, ulong seeds, ulong minutes, int threads, int? machines, PlantedBug bug, bool keepGoing, bool judgesLiveness)

@@ -69,6 +69,9 @@ internal sealed record Scenario
     /// <summary>Applied entries between two snapshots.</summary>
     public int SnapshotEvery { get; init; } = 1000;
 
+    /// <summary>Local services that are not due are looked at as well, in every step, and nothing may come of it.</summary>
+    public bool ChecksWhatIsOverlooked { get; init; } = true;
+
     /// <summary>P4 and P5 are judged too, not only what must never happen.</summary>
     public bool JudgesLiveness { get; init; } = true;
 

@@ -56,11 +56,18 @@ public sealed class SimulationTests
     [InlineData(nameof(PlantedBug.NoKillWait), Invariant.OneMaster)]
     [InlineData(nameof(PlantedBug.NoStretch), Invariant.OneMaster)]
     [InlineData(nameof(PlantedBug.VoteNotPersisted), Invariant.DurableBeforeSent)]
-    public void A_planted_bug_is_found(string name, string invariant)
+    [InlineData(nameof(PlantedBug.ChangeBeforeNoOp), Invariant.MembershipStepwise)]
+    [InlineData(nameof(PlantedBug.TwoChangesAtOnce), Invariant.MembershipStepwise)]
+    [InlineData(nameof(PlantedBug.WipedKeepsVote), Invariant.MembershipStepwise)]
+    [InlineData(nameof(PlantedBug.MajorityOfOldMembership), Invariant.TwoVotersPart)]
+    [InlineData(nameof(PlantedBug.GoodbyeKeepsVote), Invariant.TwoVotersPart)]
+    [InlineData(nameof(PlantedBug.SnapshotNotDurable), Invariant.DurableBeforeApplied)]
+    [InlineData(nameof(PlantedBug.SnapshotCountsFromStart), Invariant.OneMaster, 5)]
+    public void A_planted_bug_is_found(string name, string invariant, int? machines = null)
     {
         var bug = Enum.Parse<PlantedBug>(name);
         var found = new List<string>();
-        Runner.RunMany(1, next => next > SeedsPerBug || found.Contains(invariant), threads: 2, machines: null, bug, result =>
+        Runner.RunMany(1, next => next > SeedsPerBug || found.Contains(invariant), threads: 2, machines, bug, result =>
         {
             if (result.Violation is not null)
             {

@@ -9,7 +9,7 @@ namespace Clustd.Client.Running;
 /// </summary>
 internal sealed class LeaseKeeper
 {
-    // A wait does not count sleep, the clock does: while something may be running, look this often, so that a suspend is noticed at once on resume.
+    // Where a wait does not count sleep and the clock does: while something may be running, look this often, so that a suspend is noticed at once on resume.
     private const long LookEveryUs = 25_000;
     private const long LookEveryIdleUs = 1_000_000;
     private const long LeaseWantedGapUs = 10_000; // A start that waits asks for a renewal at most this often.
@@ -20,6 +20,7 @@ internal sealed class LeaseKeeper
     private readonly Action<LeaseEnd> leaseChanged;
     private readonly Action<string, long> deadlinePassed;
     private readonly object gate = new();
+    private readonly LeaseAlarm alarm = new();
     private readonly LeaseWatch watch = new();
     private DaemonLink? link;
     private long lastRenewal = long.MinValue;
@@ -98,11 +99,12 @@ internal sealed class LeaseKeeper
     private void WakeLocked()
     {
         woken = true;
-        Monitor.PulseAll(gate);
+        alarm.Ring();
     }
 
     private void Work()
     {
+        using var disposed = alarm; // By the only thread that sleeps on it.
         while (true)
         {
             LeaseDue due;
@@ -148,12 +150,10 @@ internal sealed class LeaseKeeper
             if (due.HasFlag(LeaseDue.Reconnect))
                 current?.Abort("it does not answer renewals of the lease");
 
+            long wait;
             lock (gate)
-            {
-                var wait = Math.Min(next - clock(), anyRunning ? LookEveryUs : LookEveryIdleUs);
-                if (!woken && !ended && wait > 0)
-                    Monitor.Wait(gate, (int)Math.Max(1, wait / 1_000)); // Early rather than late; then in steps of a millisecond.
-            }
+                wait = woken || ended ? 0 : Math.Min(next - clock(), anyRunning && !alarm.CountsSleep ? LookEveryUs : LookEveryIdleUs);
+            alarm.Sleep(wait); // Who rings in between has rung for this sleep.
         }
     }
 

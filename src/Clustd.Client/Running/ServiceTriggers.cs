@@ -11,6 +11,10 @@ internal sealed class ServiceTriggers
     private const string LeaseWaitFailed =
         "The start was not begun: this driver holds no lease, because the daemon has not answered its renewals. Check the load of the machine and the daemon's log.";
 
+    // Milliseconds between requests for a lease, of one start that waits for it: a thousand may wait at once.
+    private const int LeaseWaitMin = 20;
+    private const int LeaseWaitMax = 320;
+
     private readonly string service;
     private readonly IServiceHost host;
     private readonly object gate = new();
@@ -288,6 +292,7 @@ internal sealed class ServiceTriggers
     private bool AwaitLease(PendingCall call)
     {
         var until = host.NowUs + (call.Trigger.LimitUs > 0 ? call.Trigger.LimitUs : 5_000_000);
+        var patience = LeaseWaitMin;
         while (!call.Cancelled && !ended)
         {
             var now = host.NowUs;
@@ -296,7 +301,8 @@ internal sealed class ServiceTriggers
             if (now >= until)
                 return false;
             host.LeaseWanted();
-            Monitor.Wait(gate, 20);
+            Monitor.Wait(gate, patience); // A new lease wakes it.
+            patience = Math.Min(patience * 2, LeaseWaitMax);
         }
         return false;
     }

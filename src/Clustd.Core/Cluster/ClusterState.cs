@@ -141,7 +141,7 @@ public sealed record ClusterState
     /// <summary>The machine's live session, or null.</summary>
     public Session? SessionOf(MachineId machine)
     {
-        foreach (var session in Sessions.Values)
+        foreach (var (_, session) in Sessions) // Not Values: asked many times per heartbeat, and that one allocates.
         {
             if (session.Machine == machine)
             {

@@ -109,6 +109,9 @@ internal sealed class Requests(MachineSettings settings, Raft.Raft raft, Replica
                 var pauseSentence = pause.Paused ? "Paused: nothing moves by itself, not even after a failure." : "No longer paused: services move as needed.";
                 Propose(origin, id, new Command.SetPause(pause.Paused, pauseSentence), pauseSentence, now);
                 break;
+            default:
+                Answer(origin, id, false, $"Refused: this leader ({settings.Self}) does not know that request; it may run an older version. Update it, then ask again.");
+                break;
         }
     }
 

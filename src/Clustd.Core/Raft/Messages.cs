@@ -107,7 +107,8 @@ public abstract record PeerBody
     public sealed record TakeOver(Term Term) : PeerBody;
 
     /// <summary>A follower wants this in the log. Not answered: whoever wants it says so again until the applied state shows it.</summary>
-    public sealed record Propose(Command Command, ulong Incarnation) : PeerBody;
+    /// <param name="More">Others beside it, or none: what many services want at once travels in one message.</param>
+    public sealed record Propose(Command Command, ulong Incarnation, ImmutableArray<Command>? More = null) : PeerBody;
 
     /// <summary>A user's request, passed on to the leader.</summary>
     public sealed record Ask(string Id, Request Request) : PeerBody;
@@ -155,8 +156,28 @@ public sealed record ServiceReadiness(ServiceName Service, bool HasDriver, bool 
 /// What the leader's placement must know of a machine. Version grows with every change and starts anew with each incarnation
 /// (its high bits are random), so equal versions mean equal contents. Proposal: the services its file names, or null for none.
 /// </summary>
+/// <param name="Services">Sorted by name.</param>
 public sealed record MachineReport(long Version, bool Leaving, ImmutableArray<ServiceReadiness> Services, ImmutableArray<ServiceDefinition>? Proposal)
 {
     /// <summary>All here has stopped and been released, and the machine wants to go without taking its vote with it (<see cref="Leading.Membership"/>).</summary>
     public bool WantsNoVote { get; init; }
+
+    /// <summary>What it can do for this service; null when it says nothing of it.</summary>
+    public ServiceReadiness? Of(ServiceName service)
+    {
+        var (low, high) = (0, Services.Length - 1);
+        while (low <= high)
+        {
+            var middle = (low + high) / 2;
+            var order = Services[middle].Service.CompareTo(service);
+            if (order == 0)
+            {
+                return Services[middle];
+            }
+
+            (low, high) = order < 0 ? (middle + 1, high) : (low, middle - 1);
+        }
+
+        return null;
+    }
 }

@@ -7,7 +7,8 @@ internal readonly record struct CallUnderWay(long Sequence, bool IsMaster, Token
 /// What one driver instance was told about one service, and what it owes. Invariant: at most one call is under way; the next goes out only
 /// after the answer, or after the connection was lost.
 /// </summary>
-internal sealed class DriverCalls
+/// <param name="owingChanged">Told +1 and -1 as a stop comes to be owed and is no longer.</param>
+internal sealed class DriverCalls(Action<int> owingChanged)
 {
     public CallUnderWay? UnderWay { get; private set; }
 
@@ -15,7 +16,18 @@ internal sealed class DriverCalls
     public bool? Acknowledged { get; private set; }
 
     /// <summary>It was told to start, and neither acknowledged `false` since nor was proven stopped. What it started may be there until its lease is over.</summary>
-    public bool Owes { get; private set; }
+    public bool Owes
+    {
+        get;
+        private set
+        {
+            if (field != value)
+            {
+                field = value;
+                owingChanged(value ? 1 : -1);
+            }
+        }
+    }
 
     /// <summary>Token of the newest start.</summary>
     public Token RunToken { get; private set; } = Token.None;

@@ -51,7 +51,8 @@ internal sealed class FormerLeases
     }
 
     /// <summary>A driver of a former daemon is back, and has said what it runs: nothing is unknown of it any more.</summary>
-    public void Heard(DriverName name, string instance) => _unheard.Remove(new GraceDriver(name, instance));
+    /// <returns>True when it was not known until now.</returns>
+    public bool Heard(DriverName name, string instance) => _unheard.Remove(new GraceDriver(name, instance));
 
     /// <summary>Until when a driver that this daemon has not heard of yet may hold a lease.</summary>
     public Instant UnheardUntil(TimeSpan lease) => Until(lease, _unheard.Count == 0 ? TimeSpan.Zero : _unheard.Max(driver => _named[driver]));
@@ -69,7 +70,7 @@ internal sealed class FormerLeases
     /// Rule 16: the graces on which no driver counts any more, since each has been seen to hold no more than the ordinary lease of this very hold, or since they
     /// are over. Ended by id, so that a crash right after a restart costs lease + kill_timeout again, and not the grace.
     /// </summary>
-    public void EndGraces(Session session, Moment moment, long ownGraceId, bool atOnce)
+    public IReadOnlyList<Command> EndGraces(Session session, Moment moment, long ownGraceId, bool atOnce)
     {
         foreach (var instance in moment.Instances)
         {
@@ -79,13 +80,16 @@ internal sealed class FormerLeases
             }
         }
 
+        var ends = new List<Command>();
         foreach (var grace in session.Graces.Values)
         {
             if (grace.Id != ownGraceId && (atOnce || grace.Drivers.All(_ordinary.Contains) || moment.IsOver(Until(TimeSpan.Zero, grace.Duration))))
             {
-                moment.Wanted.Add(new Command.EndGrace(session.Id, grace.Id));
+                ends.Add(new Command.EndGrace(session.Id, grace.Id));
             }
         }
+
+        return ends;
     }
 
     private Instant Until(TimeSpan lease, TimeSpan grace) => _startedAt + LeaseTiming.Stretch(lease > grace ? lease : grace);

@@ -7,9 +7,10 @@ namespace Clustd.Core.Running;
 /// <summary>
 /// What runs on this machine, and which driver is to be told what. Inputs only change what is known; <see cref="Reconcile"/> compares that with
 /// the agreed state and the hold, and says what is to be done. Nothing here is safe by timing: a service is released only on acknowledgements,
-/// a guard's proof, or the end of every lease that was handed out (rules 11 to 16 of the lease argument).
+/// a guard's proof, or the end of every lease that was handed out (rules 11 to 16 of the lease argument). What a pass costs depends on what has
+/// changed, not on how many services there are: see LocalServices.Due.cs.
 /// </summary>
-public sealed class LocalServices
+public sealed partial class LocalServices
 {
     private readonly MachineSettings _settings;
     private readonly Instant _startedAt;
@@ -17,6 +18,12 @@ public sealed class LocalServices
     private readonly List<DriverInstance> _instances = [];
     private readonly SortedDictionary<DriverConnection, DriverInstance> _connections = [];
     private readonly SortedDictionary<DriverName, DriverInstance> _active = [];
+    private readonly ListedDrivers _listed;
+    private readonly DueServices _due = new();
+    private readonly Deadlines _ownDeadlines = new();
+    private readonly Func<long> _nextSequence;
+    private readonly Func<long> _nextRun;
+    private readonly Action<DriverInstance, bool> _leaseExtended;
     private readonly List<DriverInstance> _arrivals = [];
     private readonly List<(DriverConnection Connection, long Stamp)> _renewals = [];
     private readonly List<Output> _notes = [];
@@ -34,13 +41,24 @@ public sealed class LocalServices
 
     // The drivers that may have more than the ordinary lease, because this daemon restarts; null while it does not.
     private SortedSet<GraceDriver>? _graceDrivers;
+    private IReadOnlyList<Command> _graceEnds = [];
+
+    // Sums over all services, made anew after a pass that looked at any: when time makes one due, whether one has a run, whether all are empty.
+    private Instant _serviceDueAt = Instant.Never;
+    private bool _hasRun;
+    private bool _areEmpty = true;
+    private bool _haveDeadlinesMoved;
 
     public LocalServices(MachineSettings settings, Instant startedAt)
     {
         _settings = settings;
         _startedAt = startedAt;
         _former = new FormerLeases(startedAt, []);
-        _report = new ReadinessReport(settings);
+        _listed = new ListedDrivers(settings.Drivers);
+        _report = new ReadinessReport(settings, _listed);
+        _nextSequence = () => ++_sequence;
+        _nextRun = () => ++_runs;
+        _leaseExtended = LeaseExtended;
         _sequence = Math.Max(startedAt.Microseconds, 0);
         WakeAt = startedAt;
     }
@@ -89,6 +107,7 @@ public sealed class LocalServices
             Lost(former, now); // a process has one connection: the new one replaces the old
         }
 
+        MarkServicesOf(instance);
         instance.Registration = registration;
         instance.Connection = connection;
         _connections[connection] = instance;
@@ -108,19 +127,25 @@ public sealed class LocalServices
             }
         }
 
+        var claimed = new SortedSet<ServiceName>(registration.States.Select(state => state.Service));
         foreach (var service in instance.FollowedIn(_state))
         {
             // Only where time bounds the wait: a best-effort driver is told `false` too, but cannot hold up a service by what it may have done before.
             if (isNew && registration.StopsForCertain && StoredLastIndex != 0 && now < FreshUntil(DefinitionOf(service).KillTimeout)
-                && registration.States.All(state => state.Service != service))
+                && !claimed.Contains(service))
             {
                 instance.CallsOf(service).MayHaveStarted();
                 instance.Inherits(Instant.Max(now, _former.UntilOf(registration.Name, registration.Instance, Lease)));
             }
         }
 
-        _former.Heard(registration.Name, registration.Instance);
+        if (_former.Heard(registration.Name, registration.Instance))
+        {
+            _due.MarkAll(); // What nobody knew of may be over sooner now.
+        }
+
         _arrivals.Add(instance);
+        MarkServicesOf(instance);
     }
 
     public void Lost(DriverConnection connection, Instant now)
@@ -130,7 +155,7 @@ public sealed class LocalServices
             return;
         }
 
-        instance.ConnectionLost();
+        Disconnect(instance);
         _arrivals.Remove(instance);
         Note(Severity.Information, "driver-lost", $"The connection of driver {instance.Name} was lost. What it runs counts as running until it is proven stopped or its lease is over.");
     }
@@ -141,6 +166,11 @@ public sealed class LocalServices
             || calls.Answered(sequence, error) is not { } call)
         {
             return; // an answer to a call of a former connection: what it did is unknown, the level is told again
+        }
+
+        if (_settings.PlantedBug != PlantedBug.AnswerOverlooked)
+        {
+            MarkFor(instance, service);
         }
 
         if (error is not null)
@@ -163,7 +193,13 @@ public sealed class LocalServices
     {
         if (left is { } held && _connections.TryGetValue(connection, out var instance))
         {
+            var before = instance.LeaseUntil;
             instance.Holds(held, now);
+            if (instance.LeaseUntil != before)
+            {
+                _haveDeadlinesMoved = true;
+                MarkServicesOf(instance);
+            }
         }
 
         _renewals.Add((connection, stamp));
@@ -172,7 +208,13 @@ public sealed class LocalServices
     public void Stopped(DriverName name, string instance, ServiceName service, Token token, string reason, Instant now)
     {
         var known = _instances.Find(one => one.Name == name && one.Id == instance);
-        if (known is null || !known.Calls.TryGetValue(service, out var calls) || !calls.Proven(token, known.IsConnected))
+        if (known is null || !known.Calls.TryGetValue(service, out var calls))
+        {
+            return;
+        }
+
+        MarkFor(known, service); // Also where it does not count as a stop: the driver is then told its level again.
+        if (!calls.Proven(token, known.IsConnected))
         {
             return;
         }
@@ -191,6 +233,7 @@ public sealed class LocalServices
             return;
         }
 
+        MarkFor(instance, service);
         Note(Severity.Error, "driver-failed", $"Driver {instance.Name} reports that '{service}' failed: {reason}", service);
         FailRun(instance, service, token, $"driver {instance.Name} gave up: {reason}", now);
     }
@@ -201,6 +244,7 @@ public sealed class LocalServices
         if (_leavingReason is null)
         {
             _leavingReason = reason;
+            _due.MarkAll();
             Note(Severity.Information, "leaving", $"This machine leaves: {reason}");
         }
     }
@@ -212,6 +256,7 @@ public sealed class LocalServices
     public ImmutableArray<GraceDriver> HoldStill()
     {
         _graceDrivers = [.. _instances.Where(instance => instance.Answerable && IsActive(instance) && Runs(instance)).Select(instance => new GraceDriver(instance.Name, instance.Id))];
+        _due.MarkAll();
         return [.. _graceDrivers];
     }
 
@@ -225,46 +270,33 @@ public sealed class LocalServices
     /// <summary>Called at the end of every step with the applied state and the hold. Decides promotions, demotions and deadlines.</summary>
     public void Reconcile(ClusterState state, SessionHold hold, Instant now, List<Output> outputs)
     {
-        _state = state;
+        // The clock passed the end of the hold before it was extended, as after a freeze: whoever renewed in time has stopped meanwhile.
+        var lapsed = _lastHold != SessionHold.None && now >= _lastHold.Until;
+        MarkWhatChanged(state, hold, lapsed, now);
         outputs.AddRange(_notes);
         _notes.Clear();
         Welcome(outputs);
         SendAwayWhoseTermsAreOver(outputs);
         _hasHeld |= hold.IsHeld(now);
-        var moment = new Moment(_settings, state, hold, now, _instances, _active, () => ++_sequence, outputs)
+        _ownDeadlines.Clear();
+        var moment = new Moment(_settings, _listed, state, hold, now, _instances, _active, _nextSequence, _leaseExtended, outputs)
         {
             LeavingReason = _leavingReason,
             IsRestarting = _graceDrivers is not null && _leavingReason is null,
             CannotTellUntil = _hasHeld || _leavingReason is not null ? Instant.Origin : _former.SessionUntil(Lease),
+            Deadlines = _ownDeadlines,
         };
         ChooseActive(moment);
-
-        // The clock passed the end of the hold before it was extended, as after a freeze: whoever renewed in time has stopped meanwhile.
-        var lapsed = _lastHold != SessionHold.None && now >= _lastHold.Until;
-        var empty = true;
-        foreach (var name in Names(state))
-        {
-            if (!_services.TryGetValue(name, out var service))
-            {
-                _services[name] = service = new LocalService(name);
-            }
-
-            service.Reconcile(moment, lapsed, FreshUntil(moment.KillTimeoutOf(name)), StoredLastIndex, () => ++_runs);
-            empty &= !service.MayRun(moment) && (StoredLastIndex == 0 || moment.IsOver(FreshUntil(moment.KillTimeoutOf(name))));
-        }
-
+        LookAtServices(moment, lapsed, outputs);
         _lastHold = hold.IsHeld(now) ? hold : SessionHold.None;
         Renew(moment, outputs);
-        if (hold.IsHeld(now) && state.Sessions.TryGetValue(hold.Session, out var session) && !session.Graces.IsEmpty)
-        {
-            _former.EndGraces(session, moment, _settings.GraceId, atOnce: _settings.PlantedBug == PlantedBug.GraceEndedAtOnce);
-        }
+        EndGraces(moment);
 
         Forget(moment);
-        IsEmpty = _leavingReason is not null && empty;
-        Wanted = moment.Wanted;
-        _report.Update(state, _instances, moment.IsActive, _leavingReason is not null || _graceDrivers is not null, WantsNoVote);
-        WakeAt = hold.IsHeld(now) && _services.Values.Any(service => service.Run is not null) ? Instant.Min(moment.WakeAt, hold.Until) : moment.WakeAt;
+        IsEmpty = _leavingReason is not null && _areEmpty;
+        _report.Close(_leavingReason is not null || _graceDrivers is not null, WantsNoVote);
+        WakeAt = Instant.Min(_ownDeadlines.Earliest, _serviceDueAt);
+        WakeAt = hold.IsHeld(now) && _hasRun ? Instant.Min(WakeAt, hold.Until) : WakeAt;
     }
 
     // The longest that anybody may have handed out here: the session's is the one that its leader wrote down, whatever this machine's file says (rule 12).
@@ -280,28 +312,27 @@ public sealed class LocalServices
     // Rule 14: until then drivers of a former incarnation may run here unknown to us.
     private Instant FreshUntil(TimeSpan killTimeout) => _former.UnheardUntil(Lease) + LeaseTiming.Stretch(killTimeout);
 
+    private void EndGraces(Moment moment)
+    {
+        var ends = moment.Hold.IsHeld(moment.Now) && moment.State.Sessions.TryGetValue(moment.Hold.Session, out var session) && !session.Graces.IsEmpty
+            ? _former.EndGraces(session, moment, _settings.GraceId, atOnce: _settings.PlantedBug == PlantedBug.GraceEndedAtOnce)
+            : [];
+        if (!ends.SequenceEqual(_graceEnds))
+        {
+            _graceEnds = ends;
+            GatherWanted();
+        }
+    }
+
     private bool IsActive(DriverInstance instance) => ReferenceEquals(_active.GetValueOrDefault(instance.Name), instance);
 
     private bool MayHaveGrace(DriverInstance instance) => _graceDrivers?.Contains(new GraceDriver(instance.Name, instance.Id)) == true;
 
-    private static bool Runs(DriverInstance instance) => instance.Calls.Values.Any(calls => calls.Owes);
-
-    private SortedSet<ServiceName> Names(ClusterState state)
-    {
-        var names = new SortedSet<ServiceName>(state.Services.Keys);
-        names.UnionWith(_services.Keys);
-        foreach (var instance in _instances)
-        {
-            names.UnionWith(instance.Calls.Keys);
-            names.UnionWith(instance.FollowedIn(state));
-        }
-
-        return names;
-    }
+    private static bool Runs(DriverInstance instance) => instance.Owing > 0;
 
     private void FailRun(DriverInstance instance, ServiceName service, Token token, string reason, Instant now)
     {
-        var required = _settings.Drivers.Any(listed => listed.Name == instance.Name && listed.Service == service)
+        var required = _listed.Contains(instance.Name, service)
             || (_state.Services.TryGetValue(service, out var known) && known.Definition.Drivers.Contains(instance.Name));
         if (_services.TryGetValue(service, out var local))
         {
@@ -320,7 +351,7 @@ public sealed class LocalServices
             {
                 outputs.Add(new Output.DriverRefused(connection, refusal));
                 _connections.Remove(connection);
-                instance.ConnectionLost();
+                Disconnect(instance);
                 continue;
             }
 
@@ -361,14 +392,25 @@ public sealed class LocalServices
     /// </summary>
     private void SendAwayWhoseTermsAreOver(List<Output> outputs)
     {
-        foreach (var instance in _instances.Where(instance => instance.Answerable && !instance.Terms.Keep(TermsFor(instance))))
+        foreach (var instance in _instances)
         {
+            if (!instance.TermsInDoubt)
+            {
+                continue;
+            }
+
+            instance.TermsInDoubt = false;
+            if (!instance.Answerable || instance.Terms.Keep(TermsFor(instance)))
+            {
+                continue;
+            }
+
             var connection = instance.Connection!.Value;
             var reason = $"Driver {instance.Name} must register anew: its services or their kill_timeout have changed since it came. It does so by itself.";
             outputs.Add(new Output.Noted(Severity.Information, "driver-terms", reason));
             outputs.Add(new Output.DriverRefused(connection, reason));
             _connections.Remove(connection);
-            instance.ConnectionLost();
+            Disconnect(instance);
         }
     }
 
@@ -408,24 +450,29 @@ public sealed class LocalServices
     // One active instance per name: the next one in line takes over when what the first one ran is over.
     private void ChooseActive(Moment moment)
     {
-        foreach (var group in _instances.GroupBy(instance => instance.Name))
+        foreach (var instance in _instances)
         {
-            var first = _active.GetValueOrDefault(group.Key);
-            if (first is not null && moment.MayRunAnything(first))
+            var first = _active.GetValueOrDefault(instance.Name);
+            if ((first is not null && !ReferenceEquals(first, instance)) || (first is not null && moment.MayRunAnything(first)))
+            {
+                continue; // Looked at once per name: with the active one, or with the first that there is.
+            }
+
+            // Whoever still runs something is the one; else the present one while it is connected; else the first in line.
+            var next = FirstRunning(instance.Name, moment) ?? (first is { IsConnected: true } ? first : FirstConnected(instance.Name));
+            if (ReferenceEquals(next, first))
             {
                 continue;
             }
 
-            // Whoever still runs something is the one; else the present one while it is connected; else the first in line.
-            var next = group.FirstOrDefault(moment.MayRunAnything)
-                ?? (first is { IsConnected: true } ? first : group.Where(instance => instance.IsConnected).OrderBy(instance => instance.Arrival).FirstOrDefault());
+            MarkServicesOf(instance);
             if (next is null)
             {
-                _active.Remove(group.Key);
+                _active.Remove(instance.Name);
             }
             else
             {
-                _active[group.Key] = next;
+                _active[instance.Name] = next;
             }
         }
 
@@ -439,6 +486,33 @@ public sealed class LocalServices
         }
     }
 
+    // In the order of their arrival, which is that of the list.
+    private DriverInstance? FirstRunning(DriverName name, Moment moment)
+    {
+        foreach (var instance in _instances)
+        {
+            if (instance.Name == name && moment.MayRunAnything(instance))
+            {
+                return instance;
+            }
+        }
+
+        return null;
+    }
+
+    private DriverInstance? FirstConnected(DriverName name)
+    {
+        foreach (var instance in _instances)
+        {
+            if (instance.Name == name && instance.IsConnected)
+            {
+                return instance;
+            }
+        }
+
+        return null;
+    }
+
     private void Renew(Moment moment, List<Output> outputs)
     {
         foreach (var (connection, stamp) in _renewals)
@@ -448,13 +522,13 @@ public sealed class LocalServices
                 continue;
             }
 
-            var starves = instance.Calls.Any(pair => _services.TryGetValue(pair.Key, out var service) && service.Starves(pair.Value));
+            var starves = Starves(instance);
             TimeSpan? left = moment.CannotTell ? null : TimeSpan.Zero;
             var until = MayHaveGrace(instance) ? moment.Hold.Until : moment.Hold.OrdinaryUntil;
             if (instance.Answerable && moment.IsActive(instance) && moment.Hold.IsHeld(moment.Now) && !starves)
             {
                 left = until > moment.Now ? until - moment.Now : TimeSpan.Zero;
-                instance.Gave(until);
+                moment.ExtendLease(instance, until);
             }
 
             // It may still hold what a daemon before this one gave it in order to restart. That is over sooner than by itself only if the driver takes less.
@@ -464,11 +538,31 @@ public sealed class LocalServices
         _renewals.Clear();
     }
 
+    private bool Starves(DriverInstance instance)
+    {
+        foreach (var (name, calls) in instance.Calls)
+        {
+            if (_services.TryGetValue(name, out var service) && service.Starves(calls))
+            {
+                return true;
+            }
+        }
+
+        return false;
+    }
+
     private void Forget(Moment moment)
     {
-        foreach (var instance in _instances.Where(instance => !instance.IsConnected && !moment.MayRunAnything(instance)).ToList())
+        for (var i = _instances.Count - 1; i >= 0; i--)
         {
-            _instances.Remove(instance);
+            var instance = _instances[i];
+            if (instance.IsConnected || moment.MayRunAnything(instance))
+            {
+                continue;
+            }
+
+            MarkServicesOf(instance);
+            _instances.RemoveAt(i);
             if (ReferenceEquals(_active.GetValueOrDefault(instance.Name), instance))
             {
                 _active.Remove(instance.Name);

@@ -88,7 +88,7 @@ internal static class LeaveCommands
         }
 
         var systemctl = unit.IsUser ? "systemctl --user" : "systemctl";
-        return await Systemd.RestartSettingAsync(unit.Name, unit.IsUser, cancellationToken) is "always" or "on-success"
+        return await Systemd.StartsAgainAsync(unit.Name, unit.IsUser, cancellationToken)
             ? $"systemd starts {unit.Name} again by itself."
             : $"Start it again: `{systemctl} start {unit.Name}`. With `{systemctl} restart {unit.Name}` in place of `clustd restart` systemd does both.";
     }

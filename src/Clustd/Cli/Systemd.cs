@@ -64,9 +64,13 @@ internal static class Systemd
         return new SystemdJob("none", $"systemd has no job for {unit}");
     }
 
-    /// <summary>The unit's Restart= setting; null: it cannot be known.</summary>
-    public static async Task<string?> RestartSettingAsync(string unit, bool isUser, CancellationToken cancellationToken) =>
-        (await AskAsync(isUser, ["show", "--property=Restart", "--value", unit], cancellationToken)).Lines is [var setting, ..] ? setting : null;
+    /// <summary>Whether systemd starts the unit again when its daemon ends with <see cref="ExitCodes.StartAgain"/>; false also when it cannot be known.</summary>
+    public static async Task<bool> StartsAgainAsync(string unit, bool isUser, CancellationToken cancellationToken)
+    {
+        var (lines, _) = await AskAsync(isUser, ["show", "--property=Restart", "--property=RestartForceExitStatus", unit], cancellationToken);
+        return lines?.Any(line => line.Trim() is "Restart=always" or "Restart=on-failure"
+            || (line.StartsWith("RestartForceExitStatus=", StringComparison.Ordinal) && line["RestartForceExitStatus=".Length..].Split(' ').Contains($"{ExitCodes.StartAgain}"))) == true;
+    }
 
     private static async Task<(string[]? Lines, string Why)> AskAsync(bool isUser, string[] arguments, CancellationToken cancellationToken)
     {

@@ -11,8 +11,8 @@ namespace Clustd.Hub;
 internal static class RegistrationReader
 {
     public const int NameCharsMax = 128;
-    public const int ServicesMax = 64;
-    public const int StatesMax = 256;
+    public const int ServicesMax = 1_024;
+    public const int StatesMax = ServicesMax;
     public static readonly TimeSpan TimeoutMax = TimeSpan.FromDays(1);
     private const long TokenEnd = 1L << 53; // JavaScript reads every token exactly.
 

@@ -43,6 +43,8 @@ public sealed partial class Api
         Add(routes, "/v1/requests/drain", Operate, isOpen: false, DrainAsync);
         Add(routes, "/v1/requests/pause", Operate, isOpen: false, PauseAsync);
         Add(routes, "/v1/requests/transfer-leadership", Operate, isOpen: false, TransferLeadershipAsync);
+        Add(routes, "/v1/requests/add-machine", Operate, isOpen: false, AddMachineAsync);
+        Add(routes, "/v1/requests/remove-machine", Operate, isOpen: false, RemoveMachineAsync);
         Add(routes, "/v1/goodbye", Operate, isOpen: false, GoodbyeAsync);
         Add(routes, "/v1/restart", Operate, isOpen: false, RestartAsync);
         routes.MapFallback("{*path}", (RequestDelegate)(context => ApiAnswer.Problem(
@@ -153,7 +155,7 @@ public sealed partial class Api
         {
             ViewAge = snapshot.Age,
             Version = _services.Version,
-            LoopLateness = _services.LoopLateness(),
+            Process = _services.Process(),
             WallClockOf = _services.WallClockOf,
             Warnings = _services.Warnings(),
         });
@@ -193,6 +195,12 @@ public sealed partial class Api
 
     private Task<ApiAnswer> TransferLeadershipAsync(HttpContext context) =>
         AskAsync(context, ApiJson.Default.TransferLeadershipBody, body => new Request.TransferLeadership(MachineOrNone(body.Target)));
+
+    private Task<ApiAnswer> AddMachineAsync(HttpContext context) =>
+        AskAsync(context, ApiJson.Default.MachineBody, body => new Request.AddMachine(new MachineId(Named("machine", body.Machine))));
+
+    private Task<ApiAnswer> RemoveMachineAsync(HttpContext context) =>
+        AskAsync(context, ApiJson.Default.MachineBody, body => new Request.RemoveMachine(new MachineId(Named("machine", body.Machine))));
 
     private async Task<ApiAnswer> AskAsync<T>(HttpContext context, System.Text.Json.Serialization.Metadata.JsonTypeInfo<T> type, Func<T, Request> requestOf)
         where T : class

@@ -14,6 +14,7 @@ namespace Clustd.Http;
 [JsonSerializable(typeof(DrainBody))]
 [JsonSerializable(typeof(PauseBody))]
 [JsonSerializable(typeof(TransferLeadershipBody))]
+[JsonSerializable(typeof(MachineBody))]
 [JsonSerializable(typeof(GoodbyeBody))]
 [JsonSerializable(typeof(LeavingView))]
 public sealed partial class ApiJson : JsonSerializerContext;
@@ -61,6 +62,13 @@ public sealed record TransferLeadershipBody
 {
     /// <summary>Null: whoever has the whole log.</summary>
     public string? Target { get; init; }
+}
+
+/// <summary>Body of /v1/requests/add-machine and /v1/requests/remove-machine.</summary>
+[JsonUnmappedMemberHandling(JsonUnmappedMemberHandling.Disallow)]
+public sealed record MachineBody
+{
+    public required string Machine { get; init; }
 }
 
 /// <summary>Body of /v1/goodbye and /v1/restart.</summary>

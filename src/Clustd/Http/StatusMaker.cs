@@ -38,7 +38,8 @@ internal sealed class StatusMaker(MachineView view, StatusContext context)
         Machines = [.. view.State.Members.Values.Select(MachineOf)],
         Services = [.. view.State.Services.Keys.Union(view.LocalServices.Select(local => local.Service)).Order().Select(ServiceOf)],
         Drivers = [.. view.Drivers.Select(DriverOf)],
-        LoopLatenessMs = context.LoopLateness?.TotalMilliseconds,
+        LoopLatenessMs = context.Process?.LoopLatenessMs,
+        Process = context.Process,
         Warnings = [.. Warnings(), .. context.Warnings],
     };
 
@@ -179,7 +180,7 @@ internal sealed class StatusMaker(MachineView view, StatusContext context)
 
         if (IsKnown && view.State.Paused)
         {
-            yield return new StatusWarning("paused", "Paused: nothing moves by itself, not even after a failure. POST /v1/requests/pause ends it (docs/api.md).");
+            yield return new StatusWarning("paused", "Paused: nothing moves by itself, not even after a failure. `clustd unpause` ends it.");
         }
 
         foreach (var (machine, left) in view.Graces)

@@ -24,7 +24,7 @@ public class RestartTests(RestartTests.Cluster cluster) : Scenario(cluster), ICl
             finished.ExitCode.ShouldBe(0, finished.Error);
             finished.Out.ShouldContain("its drivers go on for up to 15 s");
             finished.Out.ShouldContain("Start it again: `clustd run");
-            (await machine.ExitAsync()).ShouldBe(0);
+            (await machine.ExitAsync()).ShouldBe(75, "start me again");
             // Twice the lease: without the grace all would be over by now.
             await Task.Delay(TimeSpan.FromSeconds(2));
             machine.Start();
@@ -74,7 +74,7 @@ public class RestartTests(RestartTests.Cluster cluster) : Scenario(cluster), ICl
 
         finished.ExitCode.ShouldBe(0, finished.Error);
         finished.Out.ShouldContain(says);
-        (await master.ExitAsync()).ShouldBe(0);
+        (await master.ExitAsync()).ShouldBe(isRestart ? 75 : 0);
         if (isRestart)
         {
             master.Has(Role.App).ShouldBeTrue("it goes on");

@@ -23,9 +23,11 @@ internal sealed class CoreBench
     private readonly Dictionary<MachineId, List<long>> _unanswered = [];
     private ulong _incarnations;
 
-    public CoreBench(int machines, TimeSpan? lease = null, MachineId? startedExcept = null)
+    public CoreBench(int machines, TimeSpan? lease = null, MachineId? startedExcept = null, int snapshotEvery = 1000, ImmutableArray<ServiceDefinition> services = default)
     {
+        Services = services;
         Lease = lease ?? TimeSpan.FromSeconds(1);
+        SnapshotEvery = snapshotEvery;
         Ids = [.. Enumerable.Range(1, machines).Select(number => new MachineId($"cm-{number}"))];
         Addresses = [.. Enumerable.Range(1, machines).Select(number => $"10.0.0.{number}:3001")];
         foreach (var id in Ids)
@@ -42,11 +44,17 @@ internal sealed class CoreBench
         Deliver();
     }
 
-    public ImmutableArray<MachineId> Ids { get; }
+    public ImmutableArray<MachineId> Ids { get; private set; }
 
-    public ImmutableArray<string> Addresses { get; }
+    public ImmutableArray<string> Addresses { get; private set; }
 
     public TimeSpan Lease { get; }
+
+    /// <summary>What every machine's file names; default: nothing.</summary>
+    public ImmutableArray<ServiceDefinition> Services { get; }
+
+    /// <summary>Bytes that the steps of each machine have allocated, their outputs included.</summary>
+    public SortedDictionary<MachineId, long> Allocated { get; } = [];
 
     /// <summary>Wake-ups so far, of all machines.</summary>
     public int Ticks { get; private set; }
@@ -64,10 +72,21 @@ internal sealed class CoreBench
 
     public IEnumerable<MachineCore> Running => _cores.Values;
 
-    /// <summary>For all that start later.</summary>
-    public int SnapshotEvery { get; set; } = 1000;
+    /// <summary>Applied entries between two snapshots, for all.</summary>
+    public int SnapshotEvery { get; }
 
-    /// <summary>All who are asked to be started know of the same machines; one that is on nobody's list may be added with this.</summary>
+    /// <summary>A machine that the others' files do not name; it names them, and dials.</summary>
+    public MachineId StartNewcomer()
+    {
+        var id = new MachineId($"cm-{Ids.Length + 1}");
+        Ids = Ids.Add(id);
+        Addresses = Addresses.Add($"10.0.0.{Ids.Length}:3001");
+        _disks[id] = [];
+        _hardStates[id] = HardState.Initial;
+        Restart(id);
+        return id;
+    }
+
     public void Start(MachineId id)
     {
         var number = Ids.IndexOf(id) + 1;
@@ -77,6 +96,7 @@ internal sealed class CoreBench
             Address = Addresses[number - 1],
             Addresses = Addresses,
             Lease = Lease,
+            Services = Services,
             Incarnation = ++_incarnations,
             Seed = 1000 + _incarnations,
             WallClockSeconds = 1_700_000_000,
@@ -200,7 +220,10 @@ internal sealed class CoreBench
             steps.ShouldBeLessThan(100_000, "machines that never stop talking");
             if (_cores.TryGetValue(mail.To, out var core))
             {
-                foreach (var output in core.Step(mail.Input, Now).ToList())
+                var allocated = GC.GetAllocatedBytesForCurrentThread();
+                var outputs = core.Step(mail.Input, Now);
+                Allocated[mail.To] = Allocated.GetValueOrDefault(mail.To) + GC.GetAllocatedBytesForCurrentThread() - allocated;
+                foreach (var output in outputs.ToList())
                 {
                     Trace.Add((Now, mail.To, output));
                     Perform(mail.To, output);

@@ -35,6 +35,7 @@ public class WireTests
         new PeerBody.SnapshotAnswer(new Term(3), new LogPosition(7, new Term(2)), 3),
         new PeerBody.SetBack(new Term(3), new LogPosition(7, new Term(2))),
         new PeerBody.Propose(new Command.Release(Web.Name, new Token(9), "stopped", true), 77),
+        new PeerBody.Propose(new Command.ReportRunning(Web.Name, new Token(9)), 77, [new Command.ReportRunning(Web.Name, new Token(10))]),
         new PeerBody.Propose(new Command.RequestMove(Web.Name, new Token(9), null, "no longer defined"), 77),
         new PeerBody.Ask("1", new Request.Move(Web.Name, null)),
         new PeerBody.AskAnswer("1", new RequestOutcome(false, "no")),

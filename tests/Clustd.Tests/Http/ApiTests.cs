@@ -159,9 +159,12 @@ public sealed class ApiTests : IAsyncLifetime
         await PostAsync("/v1/requests/drain", """{"machine":"cm-2","drained":true}""");
         await PostAsync("/v1/requests/pause", """{"paused":false}""");
         await PostAsync("/v1/requests/transfer-leadership", "");
+        await PostAsync("/v1/requests/add-machine", """{"machine":"cm-4"}""");
+        await PostAsync("/v1/requests/remove-machine", """{"machine":"cm-3"}""");
 
         _inputs.OfType<Input.RequestMade>().Select(made => made.Request).ShouldBe(
-            [new Request.Move(Views.Web, null), new Request.Drain(new MachineId("cm-2"), true), new Request.Pause(false), new Request.TransferLeadership(null)]);
+            [new Request.Move(Views.Web, null), new Request.Drain(new MachineId("cm-2"), true), new Request.Pause(false), new Request.TransferLeadership(null),
+                new Request.AddMachine(new MachineId("cm-4")), new Request.RemoveMachine(new MachineId("cm-3"))]);
     }
 
     [Fact]
