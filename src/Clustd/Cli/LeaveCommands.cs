@@ -30,9 +30,9 @@ internal static class LeaveCommands
             var config = CommonOptions.LoadConfig(parsed);
             if (!parsed.GetValue(auto)) return await StopAsync(config, "an operator stops it.", terminal, cancellationToken);
 
-            var own = Systemd.UnitOfProcess("self");
+            var own = SystemdUnit.UnitOfProcess("self");
             var name = parsed.GetValue(unit) is { } given ? given.Contains('.', StringComparison.Ordinal) ? given : given + ".service" : own?.Name ?? "clustd.service";
-            var job = await Systemd.JobOfAsync(name, own?.IsUser ?? false, cancellationToken);
+            var job = await SystemdUnit.JobOfAsync(name, own?.IsUser ?? false, cancellationToken);
             try
             {
                 if (job.Type == "restart")
@@ -82,13 +82,13 @@ internal static class LeaveCommands
     /// <summary>Who starts the daemon again, as a sentence.</summary>
     private static async Task<string> StarterAsync(ClustdConfig config, int processId, CancellationToken cancellationToken)
     {
-        if (Systemd.UnitOfProcess($"{processId}") is not { } unit)
+        if (SystemdUnit.UnitOfProcess($"{processId}") is not { } unit)
         {
             return $"Start it again: `clustd run{(config.Path is { } path ? $" --config {path}" : "")}`.";
         }
 
         var systemctl = unit.IsUser ? "systemctl --user" : "systemctl";
-        return await Systemd.StartsAgainAsync(unit.Name, unit.IsUser, cancellationToken)
+        return await SystemdUnit.StartsAgainAsync(unit.Name, unit.IsUser, cancellationToken)
             ? $"systemd starts {unit.Name} again by itself."
             : $"Start it again: `{systemctl} start {unit.Name}`. With `{systemctl} restart {unit.Name}` in place of `clustd restart` systemd does both.";
     }

@@ -7,7 +7,7 @@ namespace Clustd.Cli;
 internal sealed record SystemdJob(string? Type, string Why);
 
 /// <summary>What `systemctl`, found on the PATH, says of a unit. It only asks.</summary>
-internal static class Systemd
+internal static class SystemdUnit
 {
     // A manager that is busy shutting down may not answer, and ExecStop is counted against TimeoutStopSec.
     private static readonly TimeSpan AnswerLimit = TimeSpan.FromSeconds(3);
