@@ -260,7 +260,7 @@ public sealed class MachineCore
         _local.Reconcile(_replica.State, _holder.Hold, now, _outputs);
         _departure.Continue(now);
         _restart.Continue(now);
-        _proposals.Want(_local.Wanted, _departure.Wanted ?? _restart.Wanted, now);
+        _proposals.Want(_local.Wanted, _departure.Wanted ?? _restart.Wanted ?? _local.GraceEnd, now);
         NoteHold(now);
         _raft.AnnounceCommit(now);
         _raft.Replicate(now);

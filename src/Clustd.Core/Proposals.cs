@@ -135,7 +135,7 @@ internal sealed class Proposals(MachineId self, ulong incarnation, Raft.Raft raf
         _toSay.Clear();
     }
 
-    // What local services want; a goodbye is no service's.
+    // What local services want; a goodbye, and what a restart needs, is no service's.
     private static ServiceName ServiceOf(Command command) => command switch
     {
         Command.Release release => release.Service,

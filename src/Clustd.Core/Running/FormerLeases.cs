@@ -67,10 +67,10 @@ internal sealed class FormerLeases
     public bool IsNamed(DriverName name, string instance) => _named.ContainsKey(new GraceDriver(name, instance));
 
     /// <summary>
-    /// Rule 16: the graces on which no driver counts any more, since each has been seen to hold no more than the ordinary lease of this very hold, or since they
-    /// are over. Ended by id, so that a crash right after a restart costs lease + kill_timeout again, and not the grace.
+    /// Rule 16: a grace on which no driver counts any more, or null, since each has been seen to hold no more than the ordinary lease of this very hold, or since it
+    /// is over. Ended by id, so that a crash right after a restart costs lease + kill_timeout again, and not the grace.
     /// </summary>
-    public IReadOnlyList<Command> EndGraces(Session session, Moment moment, long ownGraceId, bool atOnce)
+    public Command? EndOfGrace(Session session, Moment moment, long ownGraceId, bool atOnce)
     {
         foreach (var instance in moment.Instances)
         {
@@ -80,16 +80,15 @@ internal sealed class FormerLeases
             }
         }
 
-        var ends = new List<Command>();
         foreach (var grace in session.Graces.Values)
         {
             if (grace.Id != ownGraceId && (atOnce || grace.Drivers.All(_ordinary.Contains) || moment.IsOver(Until(TimeSpan.Zero, grace.Duration))))
             {
-                ends.Add(new Command.EndGrace(session.Id, grace.Id));
+                return new Command.EndGrace(session.Id, grace.Id);
             }
         }
 
-        return ends;
+        return null;
     }
 
     private Instant Until(TimeSpan lease, TimeSpan grace) => _startedAt + LeaseTiming.Stretch(lease > grace ? lease : grace);

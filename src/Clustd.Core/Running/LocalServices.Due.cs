@@ -234,7 +234,13 @@ public sealed partial class LocalServices
     {
         if (wantedChanged)
         {
-            GatherWanted();
+            var wanted = new List<Command>();
+            foreach (var service in _services.Values)
+            {
+                wanted.AddRange(service.Wants);
+            }
+
+            Wanted = wanted;
         }
 
         if (_due.Pass.Count == 0 && !_haveDeadlinesMoved)
@@ -250,17 +256,6 @@ public sealed partial class LocalServices
             _areEmpty &= service.IsEmpty;
             _serviceDueAt = Instant.Min(_serviceDueAt, service.Deadlines.Earliest);
         }
-    }
-
-    private void GatherWanted()
-    {
-        var wanted = new List<Command>(_graceEnds);
-        foreach (var service in _services.Values)
-        {
-            wanted.AddRange(service.Wants);
-        }
-
-        Wanted = wanted;
     }
 
     // For the simulator. Whoever was not due is looked at all the same: nothing may come of it, and no deadline may turn out to be earlier.

@@ -41,7 +41,6 @@ public sealed partial class LocalServices
 
     // The drivers that may have more than the ordinary lease, because this daemon restarts; null while it does not.
     private SortedSet<GraceDriver>? _graceDrivers;
-    private IReadOnlyList<Command> _graceEnds = [];
 
     // Sums over all services, made anew after a pass that looked at any: when time makes one due, whether one has a run, whether all are empty.
     private Instant _serviceDueAt = Instant.Never;
@@ -77,6 +76,9 @@ public sealed partial class LocalServices
 
     /// <summary>What this machine wants in the log until the applied state shows it. Saying it again is harmless.</summary>
     public IReadOnlyList<Command> Wanted { get; private set; } = [];
+
+    /// <summary>The end of a restart grace on which nobody counts any more, wanted in the log likewise; no service's. Several follow one another.</summary>
+    public Command? GraceEnd { get; private set; }
 
     /// <summary>The earliest moment at which Reconcile must run again.</summary>
     public Instant WakeAt { get; private set; }
@@ -290,7 +292,7 @@ public sealed partial class LocalServices
         LookAtServices(moment, lapsed, outputs);
         _lastHold = hold.IsHeld(now) ? hold : SessionHold.None;
         Renew(moment, outputs);
-        EndGraces(moment);
+        GraceEnd = EndOfGrace(moment);
 
         Forget(moment);
         IsEmpty = _leavingReason is not null && _areEmpty;
@@ -312,17 +314,10 @@ public sealed partial class LocalServices
     // Rule 14: until then drivers of a former incarnation may run here unknown to us.
     private Instant FreshUntil(TimeSpan killTimeout) => _former.UnheardUntil(Lease) + LeaseTiming.Stretch(killTimeout);
 
-    private void EndGraces(Moment moment)
-    {
-        var ends = moment.Hold.IsHeld(moment.Now) && moment.State.Sessions.TryGetValue(moment.Hold.Session, out var session) && !session.Graces.IsEmpty
-            ? _former.EndGraces(session, moment, _settings.GraceId, atOnce: _settings.PlantedBug == PlantedBug.GraceEndedAtOnce)
-            : [];
-        if (!ends.SequenceEqual(_graceEnds))
-        {
-            _graceEnds = ends;
-            GatherWanted();
-        }
-    }
+    private Command? EndOfGrace(Moment moment) =>
+        moment.Hold.IsHeld(moment.Now) && moment.State.Sessions.TryGetValue(moment.Hold.Session, out var session) && !session.Graces.IsEmpty
+            ? _former.EndOfGrace(session, moment, _settings.GraceId, atOnce: _settings.PlantedBug == PlantedBug.GraceEndedAtOnce)
+            : null;
 
     private bool IsActive(DriverInstance instance) => ReferenceEquals(_active.GetValueOrDefault(instance.Name), instance);
 

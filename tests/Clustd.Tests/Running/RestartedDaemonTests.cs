@@ -133,5 +133,5 @@ public class RestartedDaemonTests
     /// <summary>A daemon that is back from a restart: its log names one driver that may count on 15 s.</summary>
     private static LocalBench Back() => new(["app"], storedLastIndex: 200, graces: [Grace]);
 
-    private static IEnumerable<long> Ends(LocalBench bench) => bench.Local.Wanted.OfType<Command.EndGrace>().Select(end => end.Id);
+    private static IEnumerable<long> Ends(LocalBench bench) => bench.Local.GraceEnd is Command.EndGrace end ? [end.Id] : [];
 }
