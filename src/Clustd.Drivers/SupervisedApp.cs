@@ -9,6 +9,10 @@ namespace Clustd.Drivers;
 /// <param name="name">Of the service, for messages.</param>
 /// <param name="describe">The guard's spec for a start under this trigger and lease.</param>
 /// <param name="reportFailed">Called when the app is given up here.</param>
+/// <param name="ended">
+/// Null: an app that ends is restarted, and one that ends at once has not started. Else the app is a command that may end: then this is called, when
+/// nothing is left of it, with how it ended by itself, or with null and the reason if it was killed by none of us; and that is all.
+/// </param>
 internal sealed class SupervisedApp(
     string name,
     GuardCommand guard,
@@ -16,7 +20,8 @@ internal sealed class SupervisedApp(
     Action<string> output,
     Action<DriverLogLevel, string> log,
     Func<string, CancellationToken, Task> reportFailed,
-    RestartPolicy? policy = null)
+    RestartPolicy? policy = null,
+    Action<ChildExit?, string>? ended = null)
 {
     // An app that ends within this time after exec did not start: a wrong option, a port in use, a missing library.
     private static readonly TimeSpan Settle = TimeSpan.FromMilliseconds(100);
@@ -34,6 +39,9 @@ internal sealed class SupervisedApp(
 
     /// <summary>Of the app's guard, while there is one.</summary>
     public int? GuardPid => _process?.GuardPid;
+
+    /// <summary>How the app ended the last time that it did; null: it has not, or that cannot be known.</summary>
+    public ChildExit? LastExit { get; private set; }
 
     /// <summary>Completes when the app has started and did not end at once; fails when it did.</summary>
     public async Task StartAsync(Trigger trigger, CancellationToken cancellationToken)
@@ -110,11 +118,16 @@ internal sealed class SupervisedApp(
                 GuardedProcess process = StartProcess(trigger, stopping);
                 await WatchStartAsync(process, started).ConfigureAwait(false);
                 GuardedEnd end = await process.Gone.ConfigureAwait(false);
-                lock (_gate) (_process, _left) = (null, end.Left);
+                lock (_gate) (_process, _left, LastExit) = (null, end.Left, process.Exit);
                 if (!end.IsProven)
                 {
                     log(DriverLogLevel.Error, StillRunning(end.Left!));
                     if (!stopping.IsCancellationRequested) await reportFailed($"lost control of '{name}': {end.Reason}; still running: {end.Left}", stopping).ConfigureAwait(false);
+                    return;
+                }
+                if (ended is not null && !started.Task.IsFaulted && (process.EndedByItself || (!stopping.IsCancellationRequested && HasLease())))
+                {
+                    ended(process.EndedByItself ? process.Exit : null, end.Reason);
                     return;
                 }
                 if (stopping.IsCancellationRequested || started.Task.IsFaulted) return;
@@ -167,6 +180,11 @@ internal sealed class SupervisedApp(
         try
         {
             int pid = await process.Started.ConfigureAwait(false);
+            if (ended is not null)
+            {
+                started.TrySetResult();
+                return;
+            }
             await Task.WhenAny(process.Exited, process.Gone, Task.Delay(Settle)).ConfigureAwait(false);
             if (process.Exited.IsCompleted || process.Gone.IsCompleted)
             {

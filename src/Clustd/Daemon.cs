@@ -1,6 +1,7 @@
 using System.Security.Cryptography;
 using Clustd.Config;
 using Clustd.Core;
+using Clustd.Core.Cluster;
 using Clustd.Http;
 using Clustd.Hub;
 using Clustd.Peers;
@@ -121,7 +122,16 @@ public sealed class Daemon : IAsyncDisposable
     {
         var certificates = ClusterIdentity.CreateAsync(config.Cluster.Id, config.Cluster.Secret, config.Cluster.OldSecret);
         var store = SqliteStore.Open(config.Server.DataDirectory, $"clustd daemon '{config.Cluster.Id}'");
-        var daemon = new Daemon(config, options, store, await certificates);
+        var identity = await certificates;
+        if (FeatureLevels.WhyNotStart(new MachineId(config.Cluster.Id), store.Stored, FeatureLevels.Own) is { } refusal)
+        {
+            var path = store.DatabasePath;
+            store.Dispose();
+            identity.Dispose();
+            throw new StoreTooNewException(path, refusal);
+        }
+
+        var daemon = new Daemon(config, options, store, identity);
         try
         {
             // Listen first: whoever is told that we are here must be able to reach us.
@@ -177,8 +187,10 @@ public sealed class Daemon : IAsyncDisposable
         CancelTrigger = _hub.Perform,
         DriverLease = _hub.Perform,
         RequestAnswered = answered => _api.Perform(answered),
+        BarrierAnswered = answered => _api.Perform(answered),
         Noted = OnNoted,
         Departed = _ => _completion.TrySetResult(_exitCode),
+        StoreRefused = refused => OnStoreRefused(refused.Reason),
     };
 
     private void OnPersisted(long sequence) => _loop.Post(new Input.Persisted(sequence));
@@ -196,6 +208,14 @@ public sealed class Daemon : IAsyncDisposable
         _options.Say(Severity.Error, failure.Message);
         _exitCode = 1;
         RequestGoodbye("its store cannot be written");
+    }
+
+    private void OnStoreRefused(string reason)
+    {
+        // No goodbye: nobody hears this machine any more. What runs here stops at the end of its lease, as on a machine that was lost.
+        _options.Say(Severity.Error, reason);
+        _exitCode = 1;
+        _completion.TrySetResult(_exitCode);
     }
 
     private void OnBrokenInvariant(Exception broken)

@@ -27,9 +27,13 @@ public sealed record OutputRouter
 
     public required Action<Output.RequestAnswered> RequestAnswered { get; init; }
 
+    public required Action<Output.BarrierAnswered> BarrierAnswered { get; init; }
+
     public required Action<Output.Noted> Noted { get; init; }
 
     public required Action<Output.Departed> Departed { get; init; }
+
+    public required Action<Output.StoreRefused> StoreRefused { get; init; }
 
     public void Perform(Output output)
     {
@@ -62,8 +66,14 @@ public sealed record OutputRouter
             case Output.RequestAnswered answered:
                 RequestAnswered(answered);
                 break;
+            case Output.BarrierAnswered answered:
+                BarrierAnswered(answered);
+                break;
             case Output.Noted noted:
                 Noted(noted);
+                break;
+            case Output.StoreRefused refused:
+                StoreRefused(refused);
                 break;
             case Output.Departed departed:
                 Departed(departed);

@@ -55,7 +55,7 @@ internal sealed class WaitingReport(PeerNetwork network, MachineLoop loop, int m
             return missing.Count == 0 ? $"{forming}." : $"waiting for {missing.Count} of {machines}: {faults}. A new cluster forms once all machines have met.";
         }
 
-        var need = (view.Voters.Length / 2) + 1;
+        var need = (view.Voters.Count() / 2) + 1;
         return missing.Count == 0
             ? "waiting for a leader and a session."
             : $"waiting for a majority: {view.Connected.Length + 1} of {machines} machines are here and {need} are needed. {faults}.";

@@ -11,6 +11,7 @@ internal sealed class Health(World world)
     private const int PollsPerLease = 20;
     private long _changedAt;
     private long _version;
+    private (SimulatedMachine Machine, long Version)? _goodbye;
     private readonly Dictionary<ServiceName, long> _withoutSince = [];
 
     public double WorstShareOfBound { get; private set; }
@@ -41,6 +42,22 @@ internal sealed class Health(World world)
                 CheckBounds();
             }
         });
+    }
+
+    /// <summary>To be called after the change that the goodbye itself is; only where all was well before.</summary>
+    public void BeginsGoodbye(SimulatedMachine machine) => _goodbye = Clique().Count == world.Machines.Length ? (machine, _version + 1) : null;
+
+    public bool WasUndisturbed(SimulatedMachine machine) => _goodbye is { } goodbye && goodbye.Machine == machine && goodbye.Version == _version && !IsSlow;
+
+    public void CheckEnd()
+    {
+        foreach (var machine in world.Machines.Where(machine => world.Scenario.JudgesLiveness && machine.IsRunning))
+        {
+            if (!world.Checks.Newest.Members.TryGetValue(machine.Id, out var member) || member.Learner || member.Store != machine.Disk.Store)
+            {
+                throw new ViolationException(Invariant.EverybodyVotesAgain, $"{machine.Id} with {machine.Disk.Store} is {(member is null ? "no member" : $"{member}")} at the end");
+            }
+        }
     }
 
     private void Poll()
@@ -99,7 +116,7 @@ internal sealed class Health(World world)
 
         var clique = Clique();
         var state = world.Checks.Newest;
-        if (state.Members.IsEmpty || clique.Count * 2 <= world.Machines.Length || state.Paused || world.Machines.Any(machine => machine.IsLeaving && machine.IsRunning))
+        if (state.Members.IsEmpty || !IsMajority(clique) || state.Paused || world.Machines.Any(machine => machine.IsLeaving && machine.IsRunning))
         {
             return false;
         }
@@ -110,9 +127,7 @@ internal sealed class Health(World world)
             return false;
         }
 
-        // A round trip beyond the election timeout elects nobody: that is not a healthy majority (seed 9606).
-        var slow = world.Scenario.LeaseMicroseconds / 50;
-        if (world.Network.Slowness > slow || world.Machines.Any(machine => machine.Disk.Slowness > slow))
+        if (IsSlow)
         {
             return false;
         }
@@ -126,7 +141,30 @@ internal sealed class Health(World world)
             && machine.Drivers.TrueForAll(driver => driver.IsAlive));
     }
 
-    /// <summary>The largest set of machines that run, are not frozen, and are all connected with each other.</summary>
+    // A round trip beyond the election timeout elects nobody: that is not a healthy majority (seed 9606).
+    private bool IsSlow => world.Network.Slowness > world.Scenario.LeaseMicroseconds / 50
+        || world.Machines.Any(machine => machine.Disk.Slowness > world.Scenario.LeaseMicroseconds / 50);
+
+    /// <summary>A majority whichever membership counts in the end: what was applied last, and what is in anybody's log.</summary>
+    private bool IsMajority(List<SimulatedMachine> set) => Memberships().All(voters => world.IsMajority(voters, set.Contains));
+
+    private IEnumerable<List<(MachineId Machine, StoreId Store)>> Memberships()
+    {
+        if (!world.Checks.Newest.Members.IsEmpty)
+        {
+            yield return [.. world.Checks.Newest.Members.Values.Where(member => !member.Learner).Select(member => (member.Machine, member.Store))];
+        }
+
+        foreach (var machine in world.Machines.Where(machine => machine.Core is { Consensus.Members.IsEmpty: false }))
+        {
+            foreach (var voters in machine.Core!.Consensus.LatestVoters)
+            {
+                yield return voters;
+            }
+        }
+    }
+
+    /// <summary>The largest set of machines that run, are not frozen, have a disk that answers and a version that is new enough, and are all connected with each other.</summary>
     private List<SimulatedMachine> Clique()
     {
         var best = new List<SimulatedMachine>();
@@ -141,7 +179,7 @@ internal sealed class Health(World world)
                 }
             }
 
-            if (members.Count > best.Count && members.TrueForAll(machine => machine.Answers) && members.TrueForAll(a => members.TrueForAll(b => a == b || !IsCut(a, b))))
+            if (members.Count > best.Count && members.TrueForAll(machine => machine.Answers && !machine.Disk.IsStalled && machine.FeatureLevel >= world.Checks.HighestLevelProposed) && members.TrueForAll(a => members.TrueForAll(b => a == b || !IsCut(a, b))))
             {
                 best = members;
             }
@@ -177,7 +215,8 @@ internal sealed class Health(World world)
                 }
             }
 
-            if (reached.Count * 2 > world.Machines.Length)
+            var memberships = Memberships().ToList();
+            if (memberships.Count == 0 ? reached.Count * 2 > world.Machines.Length : memberships.Any(voters => world.IsMajority(voters, machine => reached.Contains(machine.Index))))
             {
                 return true;
             }

@@ -15,6 +15,7 @@ public static class StateMachine
         {
             Command.Form form => Form(state, form),
             Command.NoOp noOp => state.Happened(entry, "leader-elected", $"{noOp.Leader} leads in term {entry.Term}.", machine: noOp.Leader),
+            Command.ChangeMembers change => ChangeMembers(state, change, entry),
             Command.OpenSession open => OpenSession(state, open, entry),
             Command.EndSession end => EndSession(state, end, entry),
             Command.DefineServices define => DefineServices(state, define, entry),
@@ -27,6 +28,7 @@ public static class StateMachine
             Command.SetDrain drain => SetDrain(state, drain, entry),
             Command.SetPause pause => SetPause(state, pause, entry),
             Command.ClearFailures clear => ClearFailures(state, clear),
+            Command.SetFeatureLevel set => SetFeatureLevel(state, set, entry),
             _ => throw new System.Diagnostics.UnreachableException($"Command {entry.Command.GetType().Name} has no rule."),
         };
         return next with { AppliedIndex = entry.Index, AppliedTerm = entry.Term };
@@ -37,8 +39,16 @@ public static class StateMachine
         Cluster = form.Cluster,
         EpochSeconds = form.EpochSeconds,
         Lease = form.Lease,
+        FeatureLevel = form.FeatureLevel,
         Members = form.Members.ToImmutableSortedDictionary(member => member.Machine, member => member),
     };
+
+    // Not judged here: it took effect when it was appended, and what a majority of the new list holds is so.
+    private static ClusterState ChangeMembers(ClusterState state, Command.ChangeMembers change, LogEntry entry)
+    {
+        var members = change.Members.ToImmutableSortedDictionary(member => member.Machine, member => member);
+        return (state with { Members = members, Drained = state.Drained.Intersect(members.Keys) }).Happened(entry, "members-changed", change.Reason);
+    }
 
     private static ClusterState OpenSession(ClusterState state, Command.OpenSession open, LogEntry entry)
     {
@@ -201,6 +211,12 @@ public static class StateMachine
         state.Services.TryGetValue(clear.Service, out var service)
             ? state.With(clear.Service, service with { Failures = service.Failures.Remove(clear.Machine) })
             : state;
+
+    private static ClusterState SetFeatureLevel(ClusterState state, Command.SetFeatureLevel set, LogEntry entry) =>
+        set.Level <= state.FeatureLevel
+            ? state
+            : (state with { FeatureLevel = set.Level })
+                .Happened(entry, "feature-level", $"All machines run a version that can do feature level {set.Level}: the cluster uses it from now on.");
 
     private static Assignment? Held(ClusterState state, ServiceName name, Token token) =>
         state.Services.TryGetValue(name, out var service) && service.Assignment is { } held && held.Token == token ? held : null;

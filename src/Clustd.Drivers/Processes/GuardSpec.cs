@@ -22,6 +22,12 @@ internal sealed record GuardSpec
     /// </summary>
     public bool IsScript { get; init; }
 
+    /// <summary>
+    /// The app gets the driver's own stdin, stdout and stderr, which the guard finds as descriptors 3 to 5, and nothing of its output passes through
+    /// the guard. Otherwise stdin is /dev/null, and the output comes line by line.
+    /// </summary>
+    public bool IsAttached { get; init; }
+
     /// <summary>How long after the end of the lease the last process must be seen gone, in µs.</summary>
     public required long KillTimeoutMicros { get; init; }
 

@@ -16,6 +16,9 @@ internal sealed record GuardedEnd(string? Left, string Reason)
 /// </summary>
 internal sealed class GuardedProcess
 {
+    /// <summary>Where a guard finds the descriptors of <see cref="GuardSpec.IsAttached"/>: this one and the two after it.</summary>
+    public const int AttachedFirst = 3;
+
     private const int LastLinesMax = 10;
     private static readonly TimeSpan OrphansLimit = TimeSpan.FromMilliseconds(500);
 
@@ -54,6 +57,12 @@ internal sealed class GuardedProcess
     /// <summary>Completes when nothing is left, or when that could not be brought about.</summary>
     public Task<GuardedEnd> Gone => _gone.Task;
 
+    /// <summary>How the app itself ended; null: it has not, or that cannot be known. Final once <see cref="Gone"/> is.</summary>
+    public ChildExit? Exit { get; private set; }
+
+    /// <summary>The app ended before anybody told it to: no stop, no end of the lease, no death of the guard.</summary>
+    public bool EndedByItself { get; private set; }
+
     /// <summary>The last lines of output, oldest first.</summary>
     public IReadOnlyList<string> LastLines
     {
@@ -73,8 +82,10 @@ internal sealed class GuardedProcess
         {
             // The secret is no business of a process that runs next to the app; it gets what it needs on the pipe.
             var environment = ChildStart.InheritedEnvironment(AppEnvironment.IsOurs);
+            // Copied before 0 and 1 become the guard's own pipes.
+            (int, int)[] ours = spec.IsAttached ? [(0, AttachedFirst), (1, AttachedFirst + 1), (2, AttachedFirst + 2)] : [];
             pid = Orphans.StartGuard(() => ChildStart.Spawn(
-                command.File, [command.File, .. command.Arguments], environment, [(ordersRead, 0), (saidWrite, 1)], ownSession: true));
+                command.File, [command.File, .. command.Arguments], environment, [.. ours, (ordersRead, 0), (saidWrite, 1)], ownSession: true));
         }
         catch
         {
@@ -192,6 +203,7 @@ internal sealed class GuardedProcess
                 return false;
             case "exited":
                 var exit = ChildExit.Parse(rest);
+                (Exit, EndedByItself) = (exit, _reason is null);
                 _reason ??= exit.Sentence;
                 _exited.TrySetResult(exit);
                 return false;

@@ -7,5 +7,8 @@ namespace Clustd.Cli;
 [JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase)]
 [JsonSerializable(typeof(VersionView))]
 [JsonSerializable(typeof(MoveView))]
+[JsonSerializable(typeof(MachineListView))]
+[JsonSerializable(typeof(LeaderView))]
+[JsonSerializable(typeof(List<WhyView>))]
 [JsonSerializable(typeof(Demo.DemoReport))]
 internal sealed partial class CliJson : JsonSerializerContext;

@@ -47,8 +47,11 @@ public static class CommandLine
         // The first six in the order in which one meets them; RootHelp shows them so.
         foreach (var command in (Command[])
             [
-                InitCommand.Make(terminal), RunCommand.Make(terminal), StatusCommand.Make(terminal), MoveCommand.Make(terminal), Demo.DemoCommand.Make(terminal),
-                DriversCommand.Make(terminal), CheckCommand.Make(terminal), SecretCommand.Make(terminal), EventsCommand.Make(terminal), VersionCommand.Make(terminal),
+                InitCommand.Make(terminal), RunCommand.Make(terminal), StatusCommand.Make(terminal), MoveCommand.Make(terminal), WhyCommand.Make(terminal),
+                Demo.DemoCommand.Make(terminal),
+                DriversCommand.Make(terminal), ExecCommand.Make(terminal), CheckCommand.Make(terminal), SecretCommand.Make(terminal), EventsCommand.Make(terminal),
+                DrainCommand.Drain(terminal), DrainCommand.Undrain(terminal), PauseCommand.Pause(terminal), PauseCommand.Unpause(terminal),
+                MachineCommand.Make(terminal), LeaderCommand.Make(terminal), CompletionCommand.Make(terminal), CompletionCommand.Complete(terminal), VersionCommand.Make(terminal),
             ])
         {
             root.Add(command);

@@ -36,19 +36,20 @@ internal sealed class DaemonApi : IDisposable
     public static DaemonApi Of(ClustdConfig config)
     {
         // Whoever listens everywhere listens on loopback as well.
-        var listens = config.Server.BindAddress;
-        var host = IPAddress.TryParse(listens, out var ip) && (ip.Equals(IPAddress.Any) || ip.Equals(IPAddress.IPv6Any)) ? "127.0.0.1" : listens;
+        var host = OwnAddress.IsEveryInterface(config.Server.BindAddress) ? "127.0.0.1" : config.Server.BindAddress;
         return new DaemonApi(host, config.Server.BindPort, config.Cluster.Secret, config.Path);
     }
 
+    /// <summary>The daemon that a driver file leads to. Its secret opens the API if it is the cluster's own.</summary>
+    public static DaemonApi Of(DriverFileConfig file) => new(file.Host.Host.Trim('[', ']'), file.Host.Port, file.Secret, file.Path);
+
     public void Dispose() => _client.Dispose();
 
-    /// <summary>The status, also as the daemon wrote it.</summary>
-    public async Task<(StatusView View, string Json)> StatusAsync(CancellationToken cancellationToken)
-    {
-        var json = await GetAsync("/v1/status", cancellationToken);
-        return (Read(json, ApiJson.Default.StatusView), json);
-    }
+    /// <summary>The status, also as the daemon wrote it: confirmed by a majority if one can be asked.</summary>
+    public Task<(StatusView View, string Json)> StatusAsync(CancellationToken cancellationToken) => StatusAsync("/v1/status", cancellationToken);
+
+    /// <summary>What this machine knows, without asking anybody: for those who look many times a second.</summary>
+    public Task<(StatusView View, string Json)> LocalStatusAsync(CancellationToken cancellationToken) => StatusAsync("/v1/status?consistency=local", cancellationToken);
 
     /// <summary>Events with an index above the one given.</summary>
     public async Task<(EventsView View, string Json)> EventsAsync(long since, CancellationToken cancellationToken)
@@ -58,13 +59,24 @@ internal sealed class DaemonApi : IDisposable
     }
 
     /// <summary>Asks for a move; the outcome is the cluster's decision, also when it is a refusal.</summary>
-    public async Task<RequestOutcome> MoveAsync(string service, string? target, CancellationToken cancellationToken)
+    public Task<RequestOutcome> MoveAsync(string service, string? target, CancellationToken cancellationToken) =>
+        AskAsync("move", new MoveBody { Service = service, Target = target }, ApiJson.Default.MoveBody, cancellationToken);
+
+    /// <summary>Asks the cluster for a decision; the outcome is that decision, also when it is a refusal.</summary>
+    /// <param name="request">The last part of the route, "drain".</param>
+    public async Task<RequestOutcome> AskAsync<T>(string request, T body, JsonTypeInfo<T> type, CancellationToken cancellationToken)
     {
-        var body = new ByteArrayContent(JsonSerializer.SerializeToUtf8Bytes(new MoveBody { Service = service, Target = target }, ApiJson.Default.MoveBody));
-        body.Headers.ContentType = new MediaTypeHeaderValue("application/json");
-        using var request = new HttpRequestMessage(HttpMethod.Post, "/v1/requests/move") { Content = body };
-        var (status, text) = await SendAsync(request, cancellationToken);
+        var content = new ByteArrayContent(JsonSerializer.SerializeToUtf8Bytes(body, type));
+        content.Headers.ContentType = new MediaTypeHeaderValue("application/json");
+        using var message = new HttpRequestMessage(HttpMethod.Post, $"/v1/requests/{request}") { Content = content };
+        var (status, text) = await SendAsync(message, cancellationToken);
         return status is HttpStatusCode.OK or HttpStatusCode.Conflict ? Read(text, ApiJson.Default.RequestOutcome) : throw Refused(status, text);
+    }
+
+    private async Task<(StatusView View, string Json)> StatusAsync(string path, CancellationToken cancellationToken)
+    {
+        var json = await GetAsync(path, cancellationToken);
+        return (Read(json, ApiJson.Default.StatusView), json);
     }
 
     private async Task<string> GetAsync(string path, CancellationToken cancellationToken)

@@ -28,7 +28,7 @@ internal static class EventsCommand
                 }
                 else
                 {
-                    foreach (var each in view.Events) terminal.Out.WriteLine(Line(each));
+                    foreach (var each in view.Events) terminal.Out.WriteLine(terminal.IsLive ? Line(each, terminal) : Line(each)); // a line each for grep
                 }
 
                 last = view.LastIndex;
@@ -45,4 +45,15 @@ internal static class EventsCommand
         var at = each.At is { } known ? known.ToLocalTime().ToString("HH:mm:ss.fff", CultureInfo.InvariantCulture) : "-";
         return string.Create(CultureInfo.InvariantCulture, $"{each.Index,6}  {at,-12}  {each.Kind,-15}  {each.Sentence}");
     }
+
+    /// <summary>The same within the terminal's width: where it is narrow the sentence stands below, moved in.</summary>
+    internal static string Line(EventView each, Terminal terminal)
+    {
+        var head = Line(each with { Sentence = "" });
+        return terminal.Width >= head.Length + SentenceColumnsMin
+            ? head + WrappedText.Of(each.Sentence, terminal.Width, indent: head.Length)
+            : $"{head.TrimEnd()}\n        {WrappedText.Of(each.Sentence, terminal.Width, indent: 8)}";
+    }
+
+    private const int SentenceColumnsMin = 44;
 }

@@ -12,8 +12,8 @@ internal static class MoveCommand
 
     public static Command Make(Terminal terminal)
     {
-        var service = new Argument<string>("SERVICE") { Description = "What is to move" };
-        var machine = new Argument<string?>("MACHINE") { Description = "Where to; without it, where placement says", Arity = ArgumentArity.ZeroOrOne };
+        var service = KnownNames.Service("What is to move");
+        var machine = KnownNames.MachineOrNone("Where to; without it, where placement says");
         var output = CommonOptions.Output();
         var command = new Command("move", "Move a service to another machine") { service, machine, output };
         command.SetAction(async (parsed, cancellationToken) =>
@@ -72,6 +72,6 @@ internal sealed record MoveView(string Service, string? From, string To, long? F
     public string Sentence()
     {
         var gap = GapMs is { } known ? string.Create(CultureInfo.InvariantCulture, $", gap {known:0.0} ms") : "";
-        return $"{Service}: {From ?? "nowhere"} -> {To}, token {(FromToken is { } old ? old.ToString(CultureInfo.InvariantCulture) : "none")} -> {Token}{gap}";
+        return $"{Service}: {From ?? "nowhere"} -> {To}, token {TokenText.Of(FromToken, "none")} -> {TokenText.Of(Token)}{gap}";
     }
 }

@@ -7,7 +7,7 @@ namespace Clustd.Cli;
 /// <summary>`clustd --help`: the few commands one meets first, then the others. A subcommand's help is the library's.</summary>
 internal static class RootHelp
 {
-    private const int FirstCount = 5;
+    private const int FirstCount = 6;
 
     public static void Write(Terminal terminal)
     {

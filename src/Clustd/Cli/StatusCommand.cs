@@ -8,22 +8,26 @@ internal static class StatusCommand
 {
     public static Command Make(Terminal terminal)
     {
+        var watch = new Option<bool>("--watch", "-w") { Description = "Go on until Ctrl-C: a live view; a line for each change where there is no terminal" };
+        var wide = new Option<bool>("--wide") { Description = "Tokens as programs see them" };
         var output = CommonOptions.Output();
-        var command = new Command("status", "Show machines, services and who is the master") { output };
+        var command = new Command("status", "Show machines, services and who is the master") { watch, wide, output };
         command.SetAction(async (parsed, cancellationToken) =>
         {
             using var api = DaemonApi.Of(CommonOptions.LoadConfig(parsed));
+            var asJson = parsed.GetValue(output) is not null;
+            if (parsed.GetValue(watch)) return await new StatusWatch(api, terminal, parsed.GetValue(wide), asJson).RunAsync(cancellationToken);
             var (view, json) = await api.StatusAsync(cancellationToken);
-            return Show(view, parsed.GetValue(output) is null ? null : json, terminal, DateTimeOffset.UtcNow);
+            return Show(view, asJson ? json : null, terminal, DateTimeOffset.UtcNow, parsed.GetValue(wide));
         });
         return command;
     }
 
     /// <param name="json">What the daemon said, to be passed on as it is; null: show it to a person.</param>
-    internal static int Show(StatusView view, string? json, Terminal terminal, DateTimeOffset now)
+    internal static int Show(StatusView view, string? json, Terminal terminal, DateTimeOffset now, bool showsWhole = false)
     {
         if (json is not null) terminal.Out.WriteLine(json);
-        else StatusScreen.Write(view, terminal, now);
+        else StatusScreen.Write(view, terminal, now, showsWhole);
 
         if (WhyNoQuorum(view) is not { } why) return ExitCodes.Done;
         terminal.Complain(why);

@@ -10,17 +10,30 @@ internal static class StatusScreen
     // From here on a service's reason fits beside it.
     private const int WideColumns = 100;
 
-    public static void Write(StatusView view, Terminal terminal, DateTimeOffset now)
+    // The darker one of the two yellows: the brighter cannot be read on a light background.
+    private static readonly Color Warning = Color.Olive;
+
+    /// <param name="showsWhole">Tokens as programs see them.</param>
+    public static void Write(StatusView view, Terminal terminal, DateTimeOffset now, bool showsWhole = false) =>
+        Paint(view, terminal.OpenTables(), now, showsWhole);
+
+    /// <summary>The same on any console of Spectre's, as wide as that is.</summary>
+    public static void Paint(StatusView view, IAnsiConsole console, DateTimeOffset now, bool showsWhole)
     {
-        var console = terminal.OpenTables();
+        var wide = console.Profile.Width >= WideColumns;
         Header(view, console);
-        if (view.Services.Count > 0) Services(view, console, terminal.Width >= WideColumns, now);
-        if (view.Machines.Count > 0) Machines(view, console);
-        if (view.Drivers.Count > 0) Drivers(view, console, terminal.Width >= WideColumns);
+        if (view.Services.Count > 0) Services(view, console, wide, now, showsWhole);
+        if (view.Machines.Count > 0)
+        {
+            console.WriteLine();
+            Machines(view, console);
+        }
+
+        if (view.Drivers.Count > 0) Drivers(view, console, wide);
         if (view.WaitsFor is { } waits) Paragraph(console, Style.Plain, $"Waits for: {waits}");
         foreach (var sentence in view.Warnings.Select(warning => warning.Sentence).Distinct())
         {
-            Paragraph(console, Coloured(Color.Yellow), $"! {sentence}");
+            Paragraph(console, Coloured(Warning), $"! {sentence}");
         }
     }
 
@@ -28,8 +41,9 @@ internal static class StatusScreen
     {
         var quorum = view.Quorum.Have is { } have ? $"{have} of {view.Quorum.Voters} voters, {view.Quorum.Need} needed" : "unknown";
         console.Write(new Text($"cluster {view.Cluster ?? "not formed"}, leader {view.Leader ?? "none"}, term {view.Term}, quorum {quorum}\n", Coloured(decoration: Decoration.Bold)));
-        var knowledge = view.KnownAgoMs is { } age ? $"this is {Span(TimeSpan.FromMilliseconds(age))} old" : "no leader was heard yet";
-        var session = view.SessionLeftMs > 0 ? $"session held, {Span(TimeSpan.FromMilliseconds(view.SessionLeftMs))} left of {Span(TimeSpan.FromMilliseconds(view.LeaseMs))}" : "no session: runs nothing";
+        var knowledge = view.Consistency == StatusView.Linearizable ? "confirmed by a majority" : view.KnownAgoMs is { } age ? $"this is {Span(TimeSpan.FromMilliseconds(age))} old" : "no leader was heard yet";
+        var session = view.Warnings.Any(warning => warning.Code == "no-daemon") ? "it does not answer now, and what runs there is not known"
+            : view.SessionLeftMs > 0 ? $"session held, {Span(TimeSpan.FromMilliseconds(view.SessionLeftMs))} left of {Span(TimeSpan.FromMilliseconds(view.LeaseMs))}" : "no session: runs nothing";
         var leaving = view.IsLeaving ? ", saying goodbye" : "";
         console.Write(new Text($"seen from {view.Self} ({view.Role}{leaving}): {knowledge}; {session}\n"));
         if (view.Process is { } process)
@@ -40,7 +54,7 @@ internal static class StatusScreen
         }
     }
 
-    private static void Services(StatusView view, IAnsiConsole console, bool wide, DateTimeOffset now)
+    private static void Services(StatusView view, IAnsiConsole console, bool wide, DateTimeOffset now, bool showsWhole)
     {
         string[] names = ["SERVICE", "MASTER", "TOKEN", "STATE", "FOR"];
         var table = NewTable(wide ? [.. names, "WHY"] : names);
@@ -49,7 +63,7 @@ internal static class StatusScreen
             var cells = new List<Text>
             {
                 Cell(service.Name), Cell(service.Master ?? "none", service.Master is null or StatusView.Unknown ? Color.Red : null),
-                Cell(service.Token?.ToString(CultureInfo.InvariantCulture) ?? "-"), Cell(service.State, ColourOf(service.State)),
+                Cell(TokenText.Of(service.Token, "-", showsWhole)), Cell(service.State, ColourOf(service.State)),
                 Cell(service.Since is { } since && now >= since ? Span(now - since) : "-"),
             };
             if (wide) cells.Add(new Text(Why(service)));
@@ -66,10 +80,10 @@ internal static class StatusScreen
     }
 
     private static string Why(ServiceStatus service) => service.LastKnown is { } last
-        ? $"{service.Reason} Last known{(last.AgoMs is { } ago ? $", {Span(TimeSpan.FromMilliseconds(ago))} ago" : "")}: {last.State} on {last.Master ?? "no machine"}."
+        ? $"{service.Reason} Last known{(last.AgoMs is { } ago ? $", {Span(TimeSpan.FromMilliseconds(ago))} ago" : "")}: {last.State}{(last.Master is { } master ? $" on {master}" : "")}.".TrimStart()
         : service.Placement is { } placement && placement != service.Reason ? $"{service.Reason} {placement}".Trim() : service.Reason;
 
-    private static void Machines(StatusView view, IAnsiConsole console)
+    internal static void Machines(StatusView view, IAnsiConsole console)
     {
         var table = NewTable("MACHINE", "STATE", "ADDRESS", "");
         foreach (var machine in view.Machines)
@@ -83,7 +97,6 @@ internal static class StatusScreen
             table.AddRow(Cell(machine.Id), Cell(machine.State, ColourOf(machine.State)), Cell(machine.Address), new Text(string.Join(", ", remarks)));
         }
 
-        console.WriteLine();
         console.Write(table);
     }
 
@@ -134,7 +147,7 @@ internal static class StatusScreen
     {
         "alive" or "running" or "connected" => Color.Green,
         "stuck" or "cut-off" or "away" or "unknown" or "gone" or "unassigned" => Color.Red,
-        _ => Color.Yellow,
+        _ => Warning,
     };
 
     /// <summary>"12 ms", "3.4 s", "5 min", "2 h", "3 d": two digits are enough for a glance.</summary>

@@ -1,6 +1,5 @@
 using System.CommandLine;
 using System.Globalization;
-using System.Runtime.InteropServices;
 using System.Text.Json;
 using Clustd.Cli;
 
@@ -13,8 +12,7 @@ internal static class DemoCommand
 
     public static Command Make(Terminal terminal)
     {
-        // There is no other way yet; scripts that say --once will mean the same when there is.
-        var once = new Option<bool>("--once") { Description = "Play it once and end (for scripts)" };
+        var once = new Option<bool>("--once") { Description = "Tell it line by line, as where there is no terminal" };
         var keep = new Option<bool>("--keep") { Description = "Keep the folder with configurations, data and logs" };
         var lease = new Option<int>("--lease") { Description = "Lease in ms", HelpName = "MS", DefaultValueFactory = _ => 1000 };
         lease.Validators.Add(result =>
@@ -24,33 +22,44 @@ internal static class DemoCommand
         var output = CommonOptions.Output();
         var command = new Command("demo", "Three machines on this host: a kill, a cut, a move, and what an observer saw") { once, keep, lease, output };
         command.SetAction((parsed, cancellationToken) =>
-            PlayAsync(TimeSpan.FromMilliseconds(parsed.GetValue(lease)), parsed.GetValue(keep), parsed.GetValue(output) is not null, terminal, cancellationToken));
+            PlayAsync(
+                TimeSpan.FromMilliseconds(parsed.GetValue(lease)), parsed.GetValue(keep), parsed.GetValue(output) is not null, terminal with { IsLive = terminal.IsLive && !parsed.GetValue(once) }, cancellationToken));
         return command;
     }
 
     private static async Task<int> PlayAsync(TimeSpan lease, bool keep, bool json, Terminal terminal, CancellationToken cancellationToken)
     {
-        using var interrupted = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
-        var signals = ((PosixSignal[])[PosixSignal.SIGINT, PosixSignal.SIGTERM, PosixSignal.SIGHUP]).Select(signal => PosixSignalRegistration.Create(signal, context =>
-        {
-            context.Cancel = true; // What was started must be ended first.
-            interrupted.Cancel();
-        })).ToList();
+        using var signals = new StopSignals(cancellationToken); // What was started must be ended first.
         var folder = Directory.CreateTempSubdirectory("clustd-demo-").FullName;
         // With -o json stdout is for the report alone.
         var (writer, colour) = json ? (terminal.Error, terminal.ColourError) : (terminal.Out, terminal.ColourOut);
-        writer.WriteLine($"Three machines of a cluster on this host, no root needed; all they write is in {folder}.");
+        var isLive = terminal.IsLive && !json;
+        var story = new List<(TimeSpan At, string Sentence)>();
+        void Tell(TimeSpan at, string sentence) =>
+            writer.WriteLine($"{terminal.Faint(string.Create(CultureInfo.InvariantCulture, $"{at.TotalSeconds,5:0.0} s"), colour)}  {WrappedText.Of(sentence, terminal.Width, indent: 9)}");
+
+        if (!isLive) writer.WriteLine(Opening(folder, terminal));
         var script = new DemoScript(folder, lease, (at, sentence) =>
-            writer.WriteLine($"{terminal.Faint(string.Create(CultureInfo.InvariantCulture, $"{at.TotalSeconds,5:0.0} s"), colour)}  {WrappedText.Of(sentence, terminal.Width, indent: 9)}"));
+        {
+            lock (story) story.Add((at, sentence));
+            if (!isLive) Tell(at, sentence);
+        });
         try
         {
-            var report = await script.PlayAsync(interrupted.Token);
+            var report = isLive ? await new DemoView(script, folder, story, terminal).PlayAsync(signals.Token) : await script.PlayAsync(signals.Token);
+            if (isLive)
+            {
+                // The screen of the play is gone; what happened stays to be read.
+                writer.WriteLine(Opening(folder, terminal));
+                story.ForEach(each => Tell(each.At, each.Sentence));
+            }
+
             if (json) terminal.Out.WriteLine(JsonSerializer.Serialize(report, CliJson.Default.DemoReport));
             else report.Write(terminal);
             if (!report.Ok) ShowLogs(script, terminal);
             return report.Ok ? ExitCodes.Done : ExitCodes.Refused;
         }
-        catch (OperationCanceledException) when (interrupted.IsCancellationRequested)
+        catch (OperationCanceledException) when (signals.Token.IsCancellationRequested)
         {
             terminal.Complain("The demo was interrupted: all that it had started is ended. Start it again with `clustd demo`.");
             return ExitCodes.Refused;
@@ -59,9 +68,11 @@ internal static class DemoCommand
         {
             await script.DisposeAsync();
             if (!keep) Directory.Delete(folder, recursive: true);
-            signals.ForEach(signal => signal.Dispose());
         }
     }
+
+    private static string Opening(string folder, Terminal terminal) =>
+        WrappedText.Of($"Three machines of a cluster on this host, no root needed; all they write is in {folder}.", terminal.Width, indent: 0);
 
     private static void ShowLogs(DemoScript script, Terminal terminal)
     {

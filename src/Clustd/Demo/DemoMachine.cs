@@ -29,6 +29,9 @@ internal sealed class DemoMachine : IDisposable
     /// <summary>Of `clustd run`; 0: it is not started.</summary>
     public int Pid { get; private set; }
 
+    /// <summary>What the demo has done to it, in a word or two.</summary>
+    public string Condition { get; set; } = "not started";
+
     public DaemonApi Api { get; }
 
     public string LogPath => Path.Combine(_folder, "log");
@@ -58,6 +61,7 @@ internal sealed class DemoMachine : IDisposable
 
     public void Start()
     {
+        Condition = "up";
         var log = LinuxCalls.MoveUp(LinuxCalls.open(LogPath, OpenAppend, 0x180 /* rw for the owner */));
         try
         {
@@ -79,7 +83,7 @@ internal sealed class DemoMachine : IDisposable
     {
         var killed = ProcessTree.Descendants(Pid).Prepend(Pid).Where(ProcessTree.IsAlive).ToList();
         foreach (var pid in killed) LinuxCalls.kill(pid, LinuxCalls.SIGKILL);
-        Pid = 0;
+        (Pid, Condition) = (0, "killed");
         return killed.Count;
     }
 
@@ -88,7 +92,7 @@ internal sealed class DemoMachine : IDisposable
     {
         try
         {
-            return Pid == 0 ? null : (await Api.StatusAsync(cancellationToken)).View;
+            return Pid == 0 ? null : (await Api.LocalStatusAsync(cancellationToken)).View;
         }
         catch (CommandException)
         {

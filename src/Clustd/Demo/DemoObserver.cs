@@ -13,9 +13,15 @@ internal sealed record Reign(string Machine, long Token, long FirstUs, long Last
 /// </summary>
 internal sealed class DemoObserver : IDisposable
 {
+    /// <summary>A tenth of a second: some twenty acts.</summary>
+    public const long SliceUs = 100_000;
+
+    private const int SlicesKept = 400;
+
     private readonly Socket _socket = new(AddressFamily.InterNetwork, SocketType.Dgram, ProtocolType.Udp);
     private readonly Lock _gate = new();
     private readonly SortedDictionary<(long Token, string Machine), Reign> _reigns = [];
+    private readonly SortedDictionary<string, SortedSet<long>> _slices = new(StringComparer.Ordinal);
 
     public DemoObserver()
     {
@@ -39,6 +45,12 @@ internal sealed class DemoObserver : IDisposable
     /// <summary>The reign with the highest token; null: nobody has acted yet.</summary>
     public Reign? Newest => Reigns.LastOrDefault();
 
+    /// <summary>The slices of time, <see cref="SliceUs"/> each and numbered from the clock's zero, in which a machine has acted of late.</summary>
+    public IReadOnlySet<long> SlicesOf(string machine)
+    {
+        lock (_gate) return _slices.TryGetValue(machine, out var slices) ? new SortedSet<long>(slices) : [];
+    }
+
     public void Dispose() => _socket.Dispose();
 
     /// <summary>Notes one act; acts may come in any order.</summary>
@@ -49,6 +61,9 @@ internal sealed class DemoObserver : IDisposable
             _reigns[(token, machine)] = _reigns.TryGetValue((token, machine), out var known)
                 ? known with { FirstUs = Math.Min(known.FirstUs, us), LastUs = Math.Max(known.LastUs, us), Acts = known.Acts + 1 }
                 : new Reign(machine, token, us, us, 1);
+            if (!_slices.TryGetValue(machine, out var slices)) _slices[machine] = slices = [];
+            slices.Add(us / SliceUs);
+            while (slices.Count > SlicesKept) slices.Remove(slices.Min);
         }
     }
 

@@ -15,16 +15,17 @@ internal sealed record DemoStep(
 internal sealed record DemoReport(
     bool Ok, double LeaseMs, double BoundMs, double ElapsedMs, int Acts, int Takeovers, double? WorstOverlapMs, string? Problem, IReadOnlyList<DemoStep> Steps)
 {
-    public void Write(Terminal terminal)
+    /// <summary>The table of takeovers.</summary>
+    public static Table TableOf(IEnumerable<DemoStep> steps)
     {
         var table = new Table().Border(TableBorder.None);
         foreach (var name in (string[])["STEP", "AFTER", "GAP", "OVERLAP", "VERDICT"])
         {
-            var column = new TableColumn(new Text(name, new Style(decoration: Decoration.Bold))) { Padding = new Padding(0, 0, 2, 0) };
+            var column = new TableColumn(new Text(name, new Style(decoration: Decoration.Bold))) { Padding = new Padding(0, 0, name == "VERDICT" ? 0 : 2, 0) };
             table.AddColumn(name is "STEP" or "VERDICT" ? column : column.RightAligned());
         }
 
-        foreach (var step in Steps)
+        foreach (var step in steps)
         {
             var overlap = step.OverlapMs is { } ms ? (ms <= 0 ? "none" : Ms(ms)) : "-";
             table.AddRow(
@@ -32,12 +33,17 @@ internal sealed record DemoReport(
                 new Text($"{(step.Ok ? "ok" : "FAILED")}: {step.Note}", new Style(step.Ok ? Color.Green : Color.Red)));
         }
 
+        return table;
+    }
+
+    public void Write(Terminal terminal)
+    {
         terminal.Out.WriteLine();
-        terminal.OpenTables().Write(table);
+        terminal.OpenTables().Write(TableOf(Steps));
         terminal.Out.WriteLine();
         var overlaps = WorstOverlapMs is { } worst and > 0 ? terminal.Red($"two masters acted at once for {Ms(worst)}", terminal.ColourOut) : terminal.Green("two masters at once: never", terminal.ColourOut);
         terminal.Out.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{Acts} acts seen, {Takeovers} takeovers; {overlaps}. {ElapsedMs / 1000:0.0} s in all."));
-        terminal.Out.WriteLine("AFTER: from the fault to the new master's first act. GAP: nobody acted. Both include the start of the app.");
+        terminal.Out.WriteLine(WrappedText.Of("AFTER: from the fault to the new master's first act. GAP: nobody acted. Both include the start of the app.", terminal.Width, indent: 0));
     }
 
     internal static string Ms(double? ms) => ms switch

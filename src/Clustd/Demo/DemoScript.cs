@@ -31,9 +31,20 @@ internal sealed class DemoScript(string folder, TimeSpan lease, Action<TimeSpan,
     private readonly List<DemoStep> _steps = [];
     private DemoNetwork? _network;
 
-    public IReadOnlyList<DemoMachine> Machines => _machines;
+    /// <summary>All of them, as soon as they are made; another thread may read it.</summary>
+    public IReadOnlyList<DemoMachine> Machines { get; private set; } = [];
 
-    private TimeSpan Bound => FailoverBound.Of(lease, ServiceConfig.Default.KillTimeout);
+    public DemoObserver Observer => _observer;
+
+    /// <summary>What is being done now.</summary>
+    public DemoScene Scene { get; private set; } = new("three machines start and meet", null, null);
+
+    /// <summary>What has been done so far. Another thread may read it.</summary>
+    public IReadOnlyList<DemoStep> Steps { get; private set; } = [];
+
+    public TimeSpan Elapsed => Stopwatch.GetElapsedTime(_started);
+
+    public TimeSpan Bound => FailoverBound.Of(lease, ServiceConfig.Default.KillTimeout);
 
     /// <summary>Plays it all; a step that fails ends it.</summary>
     public async Task<DemoReport> PlayAsync(CancellationToken cancellationToken)
@@ -88,6 +99,7 @@ internal sealed class DemoScript(string folder, TimeSpan lease, Action<TimeSpan,
         var secret = SecretGenerator.New();
         _network = new DemoNetwork(SourceOf);
         for (var i = 1; i <= MachineCount; i++) _machines.Add(new DemoMachine($"cm-{i}", Path.Combine(folder, $"cm-{i}"), FreePort(), FreePort(), secret));
+        Machines = [.. _machines];
         var proxies = _machines.Select(machine => _network.Add(machine.Id, machine.Port)).ToList();
         foreach (var (machine, proxy) in _machines.Zip(proxies))
         {
@@ -99,14 +111,14 @@ internal sealed class DemoScript(string folder, TimeSpan lease, Action<TimeSpan,
         var first = await WaitForAsync("a first master", () => _observer.Newest, cancellationToken);
         await WaitUntilReadyAsync(cancellationToken);
         var leader = (await _machines[0].StatusAsync(cancellationToken))?.Leader;
-        Say($"The cluster has formed, {leader} leads. `web` runs on {first.Machine} with token {first.Token}: {await AskWebAsync(first.Machine, cancellationToken)}");
-        _steps.Add(new DemoStep("form", true, null, first.Machine, null, first.Token, null, null, null, $"web runs on {first.Machine}"));
+        Say($"The cluster has formed, {leader} leads. `web` runs on {first.Machine} with token {TokenText.Of(first.Token)}: {await AskWebAsync(first.Machine, cancellationToken)}");
+        Add(new DemoStep("form", true, null, first.Machine, null, first.Token, null, null, null, $"web runs on {first.Machine}"));
     }
 
     private async Task<DemoMachine> KillMasterAsync(CancellationToken cancellationToken)
     {
         var master = MasterNow();
-        return await TakeoverAsync("kill -9", master, () =>
+        return await TakeoverAsync("kill -9", $"kill -9 of all that runs on {master.Id}", master, () =>
         {
             var count = master.Kill();
             return $"SIGKILL to all {count} processes of {master.Id}: daemon, drivers, guard, app.";
@@ -117,6 +129,7 @@ internal sealed class DemoScript(string folder, TimeSpan lease, Action<TimeSpan,
     {
         var before = _observer.Newest!;
         machine.Start();
+        Scene = new DemoScene($"{machine.Id} is started again: it comes back as a standby", null, null);
         Say($"{machine.Id} is started again.");
         await WaitUntilReadyAsync(cancellationToken);
         await StaysAsync("restart", machine, before, cancellationToken);
@@ -125,9 +138,10 @@ internal sealed class DemoScript(string folder, TimeSpan lease, Action<TimeSpan,
     private async Task<DemoMachine> CutMasterAsync(CancellationToken cancellationToken)
     {
         var master = MasterNow();
-        return await TakeoverAsync("cut off", master, () =>
+        return await TakeoverAsync("cut off", $"{master.Id} is cut off: nothing reaches it, nothing leaves it", master, () =>
         {
             _network!.Cut(master.Id);
+            master.Condition = "cut off";
             return $"{master.Id} is cut off: its connections stay open and carry nothing. All its processes run on, and nobody tells it.";
         }, cancellationToken);
     }
@@ -138,6 +152,8 @@ internal sealed class DemoScript(string folder, TimeSpan lease, Action<TimeSpan,
         var own = await machine.StatusAsync(cancellationToken);
         Say($"{machine.Id} says of itself: {own?.Services.FirstOrDefault()?.Reason ?? own?.WaitsFor ?? "nothing"}");
         _network!.Heal();
+        machine.Condition = "up";
+        Scene = new DemoScene($"{machine.Id} is connected again: it comes back as a standby", null, null);
         Say($"{machine.Id} is connected again.");
         await WaitUntilReadyAsync(cancellationToken);
         await StaysAsync("heal", machine, before, cancellationToken);
@@ -147,7 +163,7 @@ internal sealed class DemoScript(string folder, TimeSpan lease, Action<TimeSpan,
     {
         var master = MasterNow();
         var target = _machines.First(machine => machine != master);
-        await TakeoverAsync("move", master, async () =>
+        await TakeoverAsync("move", $"clustd move web {target.Id}", master, async () =>
         {
             var outcome = await target.Api.MoveAsync("web", target.Id, cancellationToken);
             return $"clustd move web {target.Id}: {outcome.Sentence}";
@@ -155,10 +171,11 @@ internal sealed class DemoScript(string folder, TimeSpan lease, Action<TimeSpan,
     }
 
     /// <summary>Does something to the master and waits until another one acts. Returns the old master.</summary>
-    private async Task<DemoMachine> TakeoverAsync(string step, DemoMachine master, Func<Task<string>> act, CancellationToken cancellationToken)
+    private async Task<DemoMachine> TakeoverAsync(string step, string scene, DemoMachine master, Func<Task<string>> act, CancellationToken cancellationToken)
     {
         var old = _observer.Newest!;
         var faultUs = DriverClock.NowUs;
+        Scene = new DemoScene(scene, faultUs, old.Token);
         Say(await act());
         var taken = await WaitForAsync($"another master than {old.Machine}", () => _observer.Newest is { } newest && newest.Token > old.Token ? newest : null, cancellationToken);
         await Task.Delay(WatchAfter, cancellationToken);
@@ -166,23 +183,23 @@ internal sealed class DemoScript(string folder, TimeSpan lease, Action<TimeSpan,
         old = _observer.Reigns.Single(reign => reign.Token == old.Token && reign.Machine == old.Machine);
         var (overlap, after) = (DemoObserver.OverlapMs(old, taken), (taken.FirstUs - faultUs) / 1000.0);
         var acted = (old.LastUs - faultUs) / 1000.0;
-        Say($"{taken.Machine} is the master, token {taken.Token}, {DemoReport.Ms(after)} after that. {old.Machine} acted for the last time {DemoReport.Ms(Math.Max(0, acted))} after it, and nobody for {DemoReport.Ms(-overlap)}: {await AskWebAsync(taken.Machine, cancellationToken)}");
-        _steps.Add(new DemoStep(
+        Say($"{taken.Machine} is the master, token {TokenText.Of(taken.Token)}, {DemoReport.Ms(after)} after that. {old.Machine} acted for the last time {DemoReport.Ms(Math.Max(0, acted))} after it, and nobody for {DemoReport.Ms(-overlap)}: {await AskWebAsync(taken.Machine, cancellationToken)}");
+        Add(new DemoStep(
             step, overlap <= 0 && taken.Machine != old.Machine, old.Machine, taken.Machine, old.Token, taken.Token, after, -overlap, overlap,
             $"{old.Machine} -> {taken.Machine}"));
         return master;
     }
 
-    private Task<DemoMachine> TakeoverAsync(string step, DemoMachine master, Func<string> act, CancellationToken cancellationToken) =>
-        TakeoverAsync(step, master, () => Task.FromResult(act()), cancellationToken);
+    private Task<DemoMachine> TakeoverAsync(string step, string scene, DemoMachine master, Func<string> act, CancellationToken cancellationToken) =>
+        TakeoverAsync(step, scene, master, () => Task.FromResult(act()), cancellationToken);
 
     private async Task StaysAsync(string step, DemoMachine machine, Reign before, CancellationToken cancellationToken)
     {
         await Task.Delay(WatchAfter, cancellationToken);
         var now = _observer.Newest!;
         var stayed = now.Token == before.Token;
-        Say(stayed ? $"{machine.Id} is back as a standby; `web` stays on {now.Machine} with token {now.Token}." : $"`web` moved to {now.Machine} with token {now.Token} although nothing asked for it.");
-        _steps.Add(new DemoStep(step, stayed, null, now.Machine, before.Token, now.Token, null, null, null, stayed ? $"{machine.Id} is back, nothing moved" : "moved without a cause"));
+        Say(stayed ? $"{machine.Id} is back as a standby; `web` stays on {now.Machine} with token {TokenText.Of(now.Token)}." : $"`web` moved to {now.Machine} with token {TokenText.Of(now.Token)} although nothing asked for it.");
+        Add(new DemoStep(step, stayed, null, now.Machine, before.Token, now.Token, null, null, null, stayed ? $"{machine.Id} is back, nothing moved" : "moved without a cause"));
     }
 
     private async Task WaitUntilReadyAsync(CancellationToken cancellationToken)
@@ -234,7 +251,11 @@ internal sealed class DemoScript(string folder, TimeSpan lease, Action<TimeSpan,
         return _machines.FirstOrDefault(machine => machine.Pid == pid)?.Id;
     }
 
-    private TimeSpan Elapsed => Stopwatch.GetElapsedTime(_started);
+    private void Add(DemoStep step)
+    {
+        _steps.Add(step);
+        Steps = [.. _steps];
+    }
 
     private void Say(string sentence) => narrate(Elapsed, sentence);
 
@@ -245,6 +266,11 @@ internal sealed class DemoScript(string folder, TimeSpan lease, Action<TimeSpan,
         return ((IPEndPoint)socket.LocalEndPoint!).Port;
     }
 }
+
+/// <summary>What the demo is doing.</summary>
+/// <param name="FaultUs">When it was done to the master, on the clock of <see cref="DriverClock"/>; null: nobody is to take over.</param>
+/// <param name="OldToken">Under which the master of that moment ran.</param>
+internal sealed record DemoScene(string Sentence, long? FaultUs, long? OldToken);
 
 /// <summary>What the demo waited for did not happen.</summary>
 internal sealed class DemoFailedException(string message) : Exception(message);

@@ -28,13 +28,15 @@ internal static class DemoService
         using var socket = new Socket(AddressFamily.InterNetwork, SocketType.Dgram, ProtocolType.Udp);
         socket.Connect(IPAddress.Loopback, int.Parse(observer, CultureInfo.InvariantCulture));
         Act(socket, machine, token); // Before anything else: it counts as running from here.
-        new Thread(() => Serve(int.Parse(port, CultureInfo.InvariantCulture), $"{machine} token {token}\n")) { IsBackground = true }.Start();
+        new Thread(() => Serve(int.Parse(port, CultureInfo.InvariantCulture), $"{machine} token {Shown(token)}\n")) { IsBackground = true }.Start();
         while (true)
         {
             Thread.Sleep(ActEvery);
             Act(socket, machine, token);
         }
     }
+
+    private static string Shown(string token) => long.TryParse(token, CultureInfo.InvariantCulture, out var number) ? Cli.TokenText.Of(number) : token;
 
     private static void Act(Socket socket, string machine, string token)
     {
@@ -53,7 +55,7 @@ internal static class DemoService
     {
         var listener = new TcpListener(IPAddress.Loopback, port);
         listener.Start();
-        var response = Encoding.ASCII.GetBytes($"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: {answer.Length}\r\nConnection: close\r\n\r\n{answer}");
+        var response = Encoding.UTF8.GetBytes($"HTTP/1.1 200 OK\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: {Encoding.UTF8.GetByteCount(answer)}\r\nConnection: close\r\n\r\n{answer}");
         var request = new byte[4096];
         while (true)
         {

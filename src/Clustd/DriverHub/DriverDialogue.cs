@@ -61,6 +61,15 @@ internal sealed partial class DriverDialogue(DriverConnection connection, Driver
         }
     }
 
+    /// <summary>It answers a call that is under way.</summary>
+    public bool Awaits(RpcMessage message)
+    {
+        lock (_gate)
+        {
+            return message.IsResponse && _calls.ContainsKey(message.NumericId() ?? 0);
+        }
+    }
+
     /// <summary>No more messages will come.</summary>
     public void Gone()
     {

@@ -59,22 +59,37 @@ internal sealed class GuardLoop(GuardSpec spec, byte[] behindSpec, IReadOnlyList
 
     private void Start()
     {
-        (int outputRead, int outputWrite) = LinuxCalls.Pipe();
         (int specRead, int specWrite) = LinuxCalls.Pipe();
         (int complaintRead, int complaintWrite) = LinuxCalls.Pipe();
-        int nothing = LinuxCalls.MoveUp(LinuxCalls.open("/dev/null", LinuxCalls.O_RDONLY | LinuxCalls.O_CLOEXEC, 0));
-        LinuxCalls.SetNonBlocking(outputRead);
         LinuxCalls.SetNonBlocking(complaintRead);
-        _output = new OutputRelay(outputRead, GuardProgram.Stdout);
         _complaint = complaintRead;
+        (int input, int output, int error) = spec.IsAttached ? Attached() : Relayed();
 
         _app = ChildStart.Spawn("/proc/self/exe", launchCommand, ChildStart.InheritedEnvironment(_ => false),
-            [(nothing, 0), (outputWrite, 1), (outputWrite, 2), (specRead, LaunchStep.SpecDescriptor), (complaintWrite, LaunchStep.ComplaintDescriptor)],
+            [(input, 0), (output, 1), (error, 2), (specRead, LaunchStep.SpecDescriptor), (complaintWrite, LaunchStep.ComplaintDescriptor)],
             ownSession: false);
         _appEvents = LinuxCalls.OpenProcess(_app);
-        foreach (int descriptor in (ReadOnlySpan<int>)[nothing, outputWrite, specRead, complaintWrite]) LinuxCalls.close(descriptor);
+        // Also the driver's own: whoever writes to the app, or reads from it, is to see when the app closes its end.
+        foreach (int descriptor in (ReadOnlySpan<int>)[input, output, specRead, complaintWrite]) LinuxCalls.close(descriptor);
+        if (error != output) LinuxCalls.close(error);
         LinuxCalls.WriteAll(specWrite, LaunchStep.Describe(spec, LinuxCalls.getpid(), _cgroup?.Procs));
         LinuxCalls.close(specWrite);
+    }
+
+    // The driver's stdin, stdout and stderr: nothing passes through here.
+    private (int Input, int Output, int Error) Attached()
+    {
+        _output = new OutputRelay(source: -1, GuardProgram.Stdout);
+        return (GuardedProcess.AttachedFirst, GuardedProcess.AttachedFirst + 1, GuardedProcess.AttachedFirst + 2);
+    }
+
+    private (int Input, int Output, int Error) Relayed()
+    {
+        (int outputRead, int outputWrite) = LinuxCalls.Pipe();
+        LinuxCalls.SetNonBlocking(outputRead);
+        _output = new OutputRelay(outputRead, GuardProgram.Stdout);
+        int nothing = LinuxCalls.MoveUp(LinuxCalls.open("/dev/null", LinuxCalls.O_RDONLY | LinuxCalls.O_CLOEXEC, 0));
+        return (nothing, outputWrite, outputWrite);
     }
 
     private void TakeIn()

@@ -20,6 +20,7 @@ public sealed partial class Api
 
     private readonly ApiServices _services;
     private readonly ApiRequests _requests;
+    private readonly ApiBarriers _barriers;
     private readonly IReadOnlyList<string> _tokens;
     private readonly ILogger _log;
 
@@ -27,6 +28,7 @@ public sealed partial class Api
     {
         _services = services;
         _requests = new ApiRequests(services.Post, services.Time);
+        _barriers = new ApiBarriers(services.Post, services.Time);
         _tokens = services.OldSecret is { } old ? [ApiToken.Derive(services.Secret), ApiToken.Derive(old)] : [ApiToken.Derive(services.Secret)];
         _log = log;
     }
@@ -43,6 +45,8 @@ public sealed partial class Api
         Add(routes, "/v1/requests/drain", Operate, isOpen: false, DrainAsync);
         Add(routes, "/v1/requests/pause", Operate, isOpen: false, PauseAsync);
         Add(routes, "/v1/requests/transfer-leadership", Operate, isOpen: false, TransferLeadershipAsync);
+        Add(routes, "/v1/requests/add-machine", Operate, isOpen: false, AddMachineAsync);
+        Add(routes, "/v1/requests/remove-machine", Operate, isOpen: false, RemoveMachineAsync);
         Add(routes, "/v1/goodbye", Operate, isOpen: false, GoodbyeAsync);
         routes.MapFallback("{*path}", (RequestDelegate)(context => ApiAnswer.Problem(
             404, $"There is nothing at {Shown(context.Request.Path)}.", "No route has that path.", "See docs/api.md, or `clustd status` for people.").WriteAsync(context)));
@@ -51,9 +55,14 @@ public sealed partial class Api
     /// <summary>Performs an output that is for the API, and ignores any other. Never blocks: called by the decision loop.</summary>
     public void Perform(Output output)
     {
-        if (output is Output.RequestAnswered answered)
+        switch (output)
         {
-            _requests.Answered(answered);
+            case Output.RequestAnswered answered:
+                _requests.Answered(answered);
+                break;
+            case Output.BarrierAnswered answered:
+                _barriers.Answered(answered);
+                break;
         }
     }
 
@@ -143,6 +152,12 @@ public sealed partial class Api
 
     private async Task<ApiAnswer> StatusAsync(HttpContext context)
     {
+        var (isConfirmed, whyNot, refusal) = await ConfirmAsync(context);
+        if (refusal is not null)
+        {
+            return refusal;
+        }
+
         if (await SnapshotAsync() is not { } snapshot)
         {
             return NoSnapshot();
@@ -154,7 +169,8 @@ public sealed partial class Api
             Version = _services.Version,
             Process = _services.Process(),
             WallClockOf = _services.WallClockOf,
-            Warnings = _services.Warnings(),
+            IsConfirmed = isConfirmed,
+            Warnings = whyNot is null ? _services.Warnings() : [new StatusWarning("not-confirmed", whyNot), .. _services.Warnings()],
         });
         return ApiAnswer.Json(200, status, ApiJson.Default.StatusView);
     }
@@ -168,6 +184,12 @@ public sealed partial class Api
             return ApiAnswer.Problem(400, "Cannot read `since`.", "It is no whole number of 0 or more.", "Give the lastIndex of the answer before, or leave it out.");
         }
 
+        var (isConfirmed, _, refusal) = await ConfirmAsync(context);
+        if (refusal is not null)
+        {
+            return refusal;
+        }
+
         if (await SnapshotAsync() is not { } snapshot)
         {
             return NoSnapshot();
@@ -178,7 +200,26 @@ public sealed partial class Api
             happened.Index, happened.Term.Value, _services.WallClockOf(happened.Index), happened.Kind,
             happened.Service?.Value, happened.Machine?.Value, happened.Token?.Value, happened.Sentence)).ToList();
         var knownAgo = snapshot.View.KnownFor is { } known ? (long?)(known + snapshot.Age).TotalMilliseconds : null;
-        return ApiAnswer.Json(200, new EventsView(knownAgo, kept.IsEmpty ? null : kept[0].Index, events.Count > 0 ? events[^1].Index : since, events), ApiJson.Default.EventsView);
+        return ApiAnswer.Json(200, new EventsView(StatusView.ConsistencyOf(isConfirmed), knownAgo, kept.IsEmpty ? null : kept[0].Index, events.Count > 0 ? events[^1].Index : since, events), ApiJson.Default.EventsView);
+    }
+
+    /// <summary>Waits for a majority's word as far as the reader wants it, before the view is taken. WhyNot: the reader gets what is known here, and is told.</summary>
+    private async Task<(bool IsConfirmed, string? WhyNot, ApiAnswer? Refusal)> ConfirmAsync(HttpContext context)
+    {
+        if (ApiBarriers.Of(context.Request.Query["consistency"]) is not { } consistency)
+        {
+            return (false, null, ApiAnswer.Problem(400, "Cannot read `consistency`.", "It is neither `local` nor `linearizable`.", "Give one of the two, or leave it out."));
+        }
+
+        if (consistency == Consistency.Local)
+        {
+            return (false, null, null);
+        }
+
+        var whyNot = await _barriers.WhyNotConfirmedAsync(context.RequestAborted);
+        return whyNot is null ? (true, null, null)
+            : consistency == Consistency.Preferred ? (false, whyNot, null)
+            : (false, null, ApiAnswer.Problem(503, "Nothing is certain just now.", whyNot, "Ask again, or ask for what this machine knows: `consistency=local`."));
     }
 
     private Task<ApiAnswer> MoveAsync(HttpContext context) =>
@@ -192,6 +233,12 @@ public sealed partial class Api
 
     private Task<ApiAnswer> TransferLeadershipAsync(HttpContext context) =>
         AskAsync(context, ApiJson.Default.TransferLeadershipBody, body => new Request.TransferLeadership(MachineOrNone(body.Target)));
+
+    private Task<ApiAnswer> AddMachineAsync(HttpContext context) =>
+        AskAsync(context, ApiJson.Default.MachineBody, body => new Request.AddMachine(new MachineId(Named("machine", body.Machine))));
+
+    private Task<ApiAnswer> RemoveMachineAsync(HttpContext context) =>
+        AskAsync(context, ApiJson.Default.MachineBody, body => new Request.RemoveMachine(new MachineId(Named("machine", body.Machine))));
 
     private async Task<ApiAnswer> AskAsync<T>(HttpContext context, System.Text.Json.Serialization.Metadata.JsonTypeInfo<T> type, Func<T, Request> requestOf)
         where T : class

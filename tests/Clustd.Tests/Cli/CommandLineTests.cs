@@ -24,6 +24,12 @@ public sealed class CommandLineTests : IDisposable
     [InlineData("check", "--config")]
     [InlineData("demo", "--lease", "5")]
     [InlineData("events", "--since", "yesterday")]
+    [InlineData("drain")]
+    [InlineData("exec", "--service", "web")]
+    [InlineData("exec", "--order", "first", "--", "true")]
+    [InlineData("completion", "tcsh")]
+    [InlineData("machine")]
+    [InlineData("machine", "add")]
     public async Task A_wrong_command_line_ends_with_2_and_one_line_on_stderr(params string[] args)
     {
         (await _bench.RunAsync(args)).ShouldBe(ExitCodes.Usage);
@@ -52,8 +58,12 @@ public sealed class CommandLineTests : IDisposable
     {
         (await _bench.RunAsync("--help")).ShouldBe(ExitCodes.Done);
         var words = _bench.Out.Split('\n').Where(line => line.StartsWith("  ", StringComparison.Ordinal)).Select(line => line.Trim().Split(' ')[0]).ToList();
-        words.ShouldBe(["clustd", "init", "run", "status", "move", "demo", "drivers", "check", "secret", "events", "version"]);
+        words.ShouldBe([
+            "clustd", "init", "run", "status", "move", "why", "demo",
+            "drivers", "exec", "check", "secret", "events", "drain", "undrain", "pause", "unpause", "machine", "leader", "completion", "version",
+        ]);
         _bench.Out.ShouldNotContain("guard");
+        _bench.Out.ShouldNotContain("complete ");
         _bench.Out.Split('\n').Max(line => line.Length).ShouldBeLessThanOrEqualTo(96);
     }
 
@@ -64,9 +74,19 @@ public sealed class CommandLineTests : IDisposable
     [InlineData("events")]
     [InlineData("drivers")]
     [InlineData("check")]
+    [InlineData("why")]
+    [InlineData("drain", "cm-1")]
+    [InlineData("undrain", "cm-1")]
+    [InlineData("pause")]
+    [InlineData("unpause")]
+    [InlineData("leader")]
+    [InlineData("machine", "list")]
+    [InlineData("machine", "add", "cm-4")]
+    [InlineData("status", "--watch")]
+    [InlineData("exec", "--", "true")]
     public async Task A_configuration_that_is_not_there_ends_with_2(params string[] args)
     {
-        (await _bench.RunAsync([.. args, "--config", _folder.File("none.yml")])).ShouldBe(ExitCodes.Usage);
+        (await _bench.RunAsync([args[0], "--config", _folder.File("none.yml"), .. args[1..]])).ShouldBe(ExitCodes.Usage);
         (_bench.Error + _bench.Out).ShouldContain("does not exist");
     }
 
@@ -74,6 +94,14 @@ public sealed class CommandLineTests : IDisposable
     [InlineData("status")]
     [InlineData("move", "web")]
     [InlineData("events")]
+    [InlineData("why", "web")]
+    [InlineData("drain", "cm-1", "--wait")]
+    [InlineData("undrain", "cm-1")]
+    [InlineData("pause")]
+    [InlineData("unpause")]
+    [InlineData("leader", "cm-1")]
+    [InlineData("machine", "list")]
+    [InlineData("machine", "remove", "cm-1")]
     public async Task Without_a_daemon_it_ends_with_3_and_says_how_to_start_one(params string[] args)
     {
         var config = _folder.File("config.yml");

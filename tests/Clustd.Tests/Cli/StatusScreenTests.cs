@@ -19,6 +19,7 @@ public sealed class StatusScreenTests
         Leader = "cm-1",
         Term = 3,
         Quorum = new QuorumStatus(3, 2, 3, "connections"),
+        Consistency = "local",
         KnownAgoMs = 12,
         IsKnown = true,
         LeaseMs = 1000,
@@ -48,10 +49,9 @@ public sealed class StatusScreenTests
             cluster 5f2c9a10, leader cm-1, term 3, quorum 3 of 3 voters, 2 needed
             seen from cm-2 (follower): this is 12 ms old; session held, 931 ms left of 1 s
 
-            SERVICE  MASTER  TOKEN             STATE    FOR     WHY
-            web      cm-1    1882686319755266  running  75 s    cm-1 is preferred and healthy.
-            bot      none    -                 vacated  340 ms  'bot' has no master: cm-3 was not heard of for
-                                                                1.02 s.
+            SERVICE  MASTER  TOKEN     STATE    FOR     WHY
+            web      cm-1    04b115·2  running  75 s    cm-1 is preferred and healthy.
+            bot      none    -         vacated  340 ms  'bot' has no master: cm-3 was not heard of for 1.02 s.
 
             MACHINE  STATE  ADDRESS
             cm-1     alive  10.0.0.1:3001  leader
@@ -66,6 +66,10 @@ public sealed class StatusScreenTests
             """);
     }
 
+    [Fact]
+    public void What_a_majority_has_confirmed_is_not_called_old() =>
+        Shown(Healthy with { Consistency = StatusView.Linearizable }, 100).ShouldContain("seen from cm-2 (follower): confirmed by a majority; session held");
+
     // Catches: a table that only fits a wide window, the way most are looked at over ssh from a phone at night.
     [Fact]
     public void Sixty_columns_are_enough()
@@ -77,9 +81,9 @@ public sealed class StatusScreenTests
             seen from cm-2 (follower): this is 12 ms old; session held,
             931 ms left of 1 s
 
-            SERVICE  MASTER  TOKEN             STATE    FOR
-            web      cm-1    1882686319755266  running  75 s
-            bot      none    -                 vacated  340 ms
+            SERVICE  MASTER  TOKEN     STATE    FOR
+            web      cm-1    04b115·2  running  75 s
+            bot      none    -         vacated  340 ms
               web: cm-1 is preferred and healthy.
               bot: 'bot' has no master: cm-3 was not heard of for 1.02
               s.
@@ -98,6 +102,16 @@ public sealed class StatusScreenTests
             """);
         shown.Split('\n').Max(line => line.Length).ShouldBeLessThanOrEqualTo(60);
     }
+
+    // Catches: a --wide that shows another number than programs get.
+    [Fact]
+    public void The_whole_token_is_there_for_who_asks() => Shown(Healthy, 100, showsWhole: true).ShouldContain("web      cm-1    1882686319755266  running");
+
+    [Theory]
+    [InlineData(60)]
+    [InlineData(100)]
+    [InlineData(160)]
+    public void No_line_is_wider_than_the_window(int width) => Shown(Healthy, width).Split('\n').Max(line => line.Length).ShouldBeLessThanOrEqualTo(width);
 
     [Fact]
     public void No_colour_reaches_what_is_no_terminal() => Shown(Healthy, 100).ShouldNotContain('\e');
@@ -154,10 +168,12 @@ public sealed class StatusScreenTests
     [InlineData(260_000_000, "3 d")]
     public void A_duration_is_short(double ms, string text) => StatusScreen.Span(TimeSpan.FromMilliseconds(ms)).ShouldBe(text);
 
-    private static string Shown(StatusView view, int width)
+    internal static StatusView Sample => Healthy;
+
+    private static string Shown(StatusView view, int width, bool showsWhole = false)
     {
         var bench = new CommandBench(width);
-        StatusScreen.Write(view, bench.Terminal, Now);
+        StatusScreen.Write(view, bench.Terminal, Now, showsWhole);
         return bench.Out;
     }
 }

@@ -67,7 +67,7 @@ internal static class Views
         WaitsFor = "waiting for 1 of 3: 10.0.0.3:3001",
         Leader = null,
         Term = Term.Zero,
-        Voters = [],
+        Members = [],
         Connected = [new MachineId("cm-2")],
         KnownFor = null,
         State = ClusterState.Empty,

@@ -29,7 +29,7 @@ internal sealed class LocalBench
         _local = new LocalServices(
             new MachineSettings
             {
-                Self = Self, Address = "a:1", Addresses = ["a:1"], Lease = TimeSpan.FromSeconds(1), Incarnation = 7, Seed = 1, WallClockSeconds = 1,
+                Self = Self, Address = "a:1", Addresses = ["a:1"], Lease = TimeSpan.FromSeconds(1), Incarnation = 7, Seed = 1, WallClockSeconds = 1, ChecksWhatIsOverlooked = true,
                 Drivers = [.. (listed ?? []).Select(name => new ListedDriver(new DriverName(name), Web))],
             },
             Now) { StoredLastIndex = storedLastIndex };
