@@ -81,7 +81,7 @@ internal sealed class Departure(
         }
     }
 
-    private bool IsOneOfTwoVoters => raft.Voters.Length == 2 && raft.IsVoter;
+    private bool IsOneOfTwoVoters => replica.IsOneOfTwoVoters(settings.Self);
 
     private void Depart(Severity severity, string sentence)
     {

@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using Clustd.Core.Cluster;
+using Clustd.Core.Leading;
 using Clustd.Core.Raft;
 
 namespace Clustd.Core;
@@ -9,7 +10,7 @@ namespace Clustd.Core;
 /// with the smallest id, decides alone and makes its decision durable before it tells anybody: a single decider cannot disagree with itself,
 /// and whoever has not heard of the decision does not vote. A machine that has formed tells those that the decision names.
 /// </summary>
-internal sealed class Forming(MachineSettings settings, StoreId store, Raft.Raft raft, SeededRandom random, List<Output> outputs)
+internal sealed class Forming(MachineSettings settings, StoreId store, Raft.Raft raft, Replica replica, AnnouncedLevels levels, SeededRandom random, List<Output> outputs)
 {
     private readonly SortedDictionary<MachineId, (StoreId Store, ClusterId Cluster, PeerBody.Hello Hello)> _met = [];
     private bool _isAnnounced = raft.IsFormed;
@@ -74,6 +75,19 @@ internal sealed class Forming(MachineSettings settings, StoreId store, Raft.Raft
 
     public void Greeted(MachineId from, PeerMessage message, PeerBody.Hello hello, Instant now)
     {
+        levels.Announced(from, hello.FeatureLevel);
+        if (TooOld(from, hello) is { } tooOld)
+        {
+            outputs.Add(new Output.Send(from, new PeerMessage(raft.Cluster, store, new PeerBody.Refusal(tooOld))));
+            outputs.Add(new Output.Disconnect(from, tooOld));
+            if (IsNewTo(from, tooOld))
+            {
+                outputs.Add(new Output.Noted(Severity.Error, "too-old", tooOld));
+            }
+
+            return;
+        }
+
         _met[from] = (message.Sender, message.Cluster, hello);
         if (raft.IsFormed)
         {
@@ -140,7 +154,7 @@ internal sealed class Forming(MachineSettings settings, StoreId store, Raft.Raft
             .OrderBy(member => member.Machine)
             .ToImmutableArray();
         var cluster = new ClusterId($"{random.NextUInt64():x16}");
-        var form = new Command.Form(cluster, settings.WallClockSeconds, settings.Lease, members);
+        var form = new Command.Form(cluster, settings.WallClockSeconds, settings.Lease, members, _met.Values.Select(met => met.Hello.FeatureLevel).Append(settings.FeatureLevel).Min());
         raft.Form(new LogEntry(1, new Term(1), form), true, now);
         NoteFormed(form);
     }
@@ -230,6 +244,12 @@ internal sealed class Forming(MachineSettings settings, StoreId store, Raft.Raft
             : null;
     }
 
+    /// <summary>One of the two cannot read what the other's cluster has agreed on. Said to the older one, which can do nothing by itself, and without harm to either.</summary>
+    private string? TooOld(MachineId from, PeerBody.Hello hello) =>
+        hello.FeatureLevel < replica.State.FeatureLevel ? FeatureLevels.TooOld(from, replica.State.FeatureLevel, hello.FeatureLevel)
+        : hello.ClusterLevel > settings.FeatureLevel ? FeatureLevels.TooOld(settings.Self, hello.ClusterLevel, settings.FeatureLevel)
+        : null;
+
     private string Difference(PeerBody.Hello hello)
     {
         var onlyOurs = settings.Addresses.Except(hello.Addresses).ToList();
@@ -253,7 +273,7 @@ internal sealed class Forming(MachineSettings settings, StoreId store, Raft.Raft
     }
 
     private void SayHello(MachineId machine) => outputs.Add(new Output.Send(machine, new PeerMessage(raft.Cluster, store, new PeerBody.Hello(
-        settings.Address, settings.Addresses, settings.Lease, settings.Witness, settings.Incarnation, raft.IsFormed, AreAllMet))));
+        settings.Address, settings.Addresses, settings.Lease, settings.Witness, settings.Incarnation, raft.IsFormed, AreAllMet, settings.FeatureLevel, replica.State.FeatureLevel))));
 
     private void NoteFormed(Command.Form form) => outputs.Add(new Output.Noted(
         Severity.Information, "formed", $"The cluster {form.Cluster} is formed: {string.Join(", ", form.Members.Select(member => member.Machine))}."));

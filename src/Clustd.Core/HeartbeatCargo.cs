@@ -18,6 +18,8 @@ internal sealed class HeartbeatCargo(MachineSettings settings, SessionHolder hol
 
     public Requests Requests { get; set; } = null!;
 
+    public Barriers Barriers { get; set; } = null!;
+
     // A report of many services is large, and many Appends may be on their way before the leader has it: it is not said again with each of them. A small one
     // is: that costs nothing, and a lost one is replaced at once.
     private const int SmallReport = 32;
@@ -79,6 +81,7 @@ internal sealed class HeartbeatCargo(MachineSettings settings, SessionHolder hol
     {
         _nextRound = 1;
         Duties.Elected(voters, noOpIndex, now);
+        Barriers.Elected();
     }
 
     public void Deposed()

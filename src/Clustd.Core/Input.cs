@@ -9,8 +9,11 @@ public readonly record struct DriverConnection(long Value) : IComparable<DriverC
     public int CompareTo(DriverConnection other) => Value.CompareTo(other.Value);
 }
 
-/// <summary>What a driver says it was last told and has acknowledged, for one service.</summary>
-public readonly record struct DriverServiceState(ServiceName Service, bool IsMaster, Token Token);
+/// <summary>
+/// What a driver says of one service when it registers: what it may be running (master) or has stopped. Unsettled: it may be running, but a start or stop is
+/// in flight or has failed, so nobody can say that it does.
+/// </summary>
+public readonly record struct DriverServiceState(ServiceName Service, bool IsMaster, Token Token, bool Unsettled = false);
 
 /// <summary>What a driver says of itself when it registers. Services empty: it follows the default service (or the only one there is).</summary>
 public sealed record DriverRegistration
@@ -77,6 +80,9 @@ public abstract record Input
     public sealed record DriverFailed(DriverConnection Connection, ServiceName Service, Token Token, string Reason) : Input;
 
     public sealed record RequestMade(string Id, Request Request) : Input;
+
+    /// <summary>A reader wants to see all that was decided before now: answered by <see cref="Output.BarrierAnswered"/>. The id is unique for ever.</summary>
+    public sealed record BarrierRequested(string Id) : Input;
 
     /// <summary>Stop everything here in good order, release, leave. Answered by <see cref="Output.Departed"/>.</summary>
     public sealed record GoodbyeRequested(string Reason) : Input;

@@ -42,6 +42,9 @@ public sealed record MachineSettings
     /// <summary>The wall clock's Unix second at start: only ever used as the epoch if this machine forms a new cluster.</summary>
     public required long WallClockSeconds { get; init; }
 
+    /// <summary>What this binary can do; a constant of the code, lower only in tests that play an older version.</summary>
+    public int FeatureLevel { get; init; } = FeatureLevels.Own;
+
     /// <summary>Id of the one grace that this daemon may ask for; 53 bits, which JavaScript reads exactly.</summary>
     internal long GraceId => (long)(Incarnation & 0x1F_FFFF_FFFF_FFFF);
 

@@ -28,6 +28,9 @@ public sealed record MachineView(
     ImmutableArray<(ServiceName Service, string Sentence)> Reasons,
     bool IsLeaving)
 {
+    /// <summary>Machines that do not keep up, each with the rest of a sentence that begins with its name: this one, and on a leader those that said so.</summary>
+    public ImmutableArray<(MachineId Machine, string Sentence)> Stalls { get; init; } = [];
+
     /// <summary>This daemon ends in order to be started again; its drivers go on.</summary>
     public bool IsRestarting { get; init; }
 

@@ -58,6 +58,9 @@ public abstract record Output
         public bool Shortens { get; init; }
     }
 
+    /// <summary>Index: this machine has applied all that was decided when the barrier was asked for. Null: that is not known, and Sentence says why, in three parts.</summary>
+    public sealed record BarrierAnswered(string Id, long? Index, string Sentence) : Output;
+
     public sealed record RequestAnswered(string Id, RequestOutcome Outcome) : Output;
 
     /// <summary>

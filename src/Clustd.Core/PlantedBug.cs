@@ -20,6 +20,15 @@ internal enum PlantedBug
     /// <summary>k = 1: waits are not stretched by what two clocks may differ.</summary>
     NoStretch,
 
+    /// <summary>Section 6.4: a leader answers a read without asking a majority whether it still leads.</summary>
+    BarrierWithoutRound,
+
+    /// <summary>The feature level rises as soon as a majority can do it.</summary>
+    LevelByMajority,
+
+    /// <summary>A leader whose disk does not answer keeps leading.</summary>
+    StalledLeaderStays,
+
     /// <summary>Local services: a deadline that is over makes nobody look at its service.</summary>
     DeadlineOverlooked,
 

@@ -147,7 +147,8 @@ internal sealed class Proposals(MachineId self, ulong incarnation, Raft.Raft raf
 
     private void Propose(Command command, Instant now)
     {
-        if (!replica.IsUnderWay(command))
+        // What some member cannot read waits, said again and again, until the cluster's level is there.
+        if (FeatureLevels.Of(command) <= replica.State.FeatureLevel && !replica.IsUnderWay(command))
         {
             raft.Propose(command, now);
         }

@@ -57,6 +57,14 @@ internal sealed class Replica(Raft.Raft raft, ClusterState? stored, Instant star
         return entry;
     }
 
+    /// <summary>
+    /// Of two voters none decides without the other. As applied: a change that is only on its way may be lost together with the other machine, and then both would
+    /// be needed again (seed 2568).
+    /// </summary>
+    public bool IsOneOfTwoVoters(MachineId self) =>
+        State.Members.Values.Count(member => !member.Learner) == 2 && State.Members.TryGetValue(self, out var member) && !member.Learner
+        && (raft.IsVoter || !raft.IsMembershipCommitted);
+
     /// <summary>True when another machine's snapshot took the place of what was applied here. Its own disk comes first, as with entries.</summary>
     public bool TakeOverSnapshot(Instant now)
     {

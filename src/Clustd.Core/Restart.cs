@@ -105,7 +105,7 @@ internal sealed class Restart(MachineSettings settings, Raft.Raft raft, Replica 
         }
     }
 
-    private bool IsOneOfTwoVoters => raft.Voters.Length == 2 && raft.IsVoter;
+    private bool IsOneOfTwoVoters => replica.IsOneOfTwoVoters(settings.Self);
 
     /// <summary>Nobody is to wait for an election: the most caught-up takes over, and this machine goes when it follows.</summary>
     private bool HasNoLeadership()

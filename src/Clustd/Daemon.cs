@@ -1,6 +1,7 @@
 using System.Security.Cryptography;
 using Clustd.Config;
 using Clustd.Core;
+using Clustd.Core.Cluster;
 using Clustd.Http;
 using Clustd.Hub;
 using Clustd.Peers;
@@ -124,7 +125,16 @@ public sealed class Daemon : IAsyncDisposable
     {
         var certificates = ClusterIdentity.CreateAsync(config.Cluster.Id, config.Cluster.Secret, config.Cluster.OldSecret);
         var store = SqliteStore.Open(config.Server.DataDirectory, $"clustd daemon '{config.Cluster.Id}'");
-        var daemon = new Daemon(config, options, store, await certificates);
+        var identity = await certificates;
+        if (FeatureLevels.WhyNotStart(new MachineId(config.Cluster.Id), store.Stored, FeatureLevels.Own) is { } refusal)
+        {
+            var path = store.DatabasePath;
+            store.Dispose();
+            identity.Dispose();
+            throw new StoreTooNewException(path, refusal);
+        }
+
+        var daemon = new Daemon(config, options, store, identity);
         try
         {
             // Listen first: whoever is told that we are here must be able to reach us.
@@ -180,6 +190,7 @@ public sealed class Daemon : IAsyncDisposable
         CancelTrigger = _hub.Perform,
         DriverLease = _hub.Perform,
         RequestAnswered = answered => _api.Perform(answered),
+        BarrierAnswered = answered => _api.Perform(answered),
         Noted = OnNoted,
         Departed = _ => _completion.TrySetResult(_exitCode),
         ReadyToRestart = OnReadyToRestart,

@@ -27,6 +27,8 @@ public sealed record OutputRouter
 
     public required Action<Output.RequestAnswered> RequestAnswered { get; init; }
 
+    public required Action<Output.BarrierAnswered> BarrierAnswered { get; init; }
+
     public required Action<Output.Noted> Noted { get; init; }
 
     public required Action<Output.Departed> Departed { get; init; }
@@ -65,6 +67,9 @@ public sealed record OutputRouter
                 break;
             case Output.RequestAnswered answered:
                 RequestAnswered(answered);
+                break;
+            case Output.BarrierAnswered answered:
+                BarrierAnswered(answered);
                 break;
             case Output.Noted noted:
                 Noted(noted);

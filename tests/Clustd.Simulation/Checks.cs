@@ -26,6 +26,11 @@ internal sealed class Checks(World world)
 
     public int Elections => _leaders.Count;
 
+    /// <summary>The highest feature level that any leader has put into its log, and when, µs.</summary>
+    public int HighestLevelProposed { get; private set; } = 1;
+
+    public long LevelProposedAt { get; private set; }
+
     public void Started(SimulatedMachine machine) => _machines[machine.Id] = new Seen();
 
     public void Stopped(SimulatedMachine machine)
@@ -113,6 +118,22 @@ internal sealed class Checks(World world)
             }
 
             previous = entry.Term;
+            if (entry.Command is Command.SetFeatureLevel set && set.Level > HighestLevelProposed)
+            {
+                (HighestLevelProposed, LevelProposedAt) = (set.Level, world.Events.Now);
+            }
+        }
+    }
+
+    /// <summary>What gets onto the wire must be readable where it arrives. A machine that went back to an older version just then is its operator's doing: it refuses, and waits for its upgrade.</summary>
+    public void Arrived(SimulatedMachine machine, PeerBody.Append append)
+    {
+        foreach (var entry in append.Entries)
+        {
+            if (FeatureLevels.ToRead(entry.Command) > machine.FeatureLevel && machine.DowngradedAt < LevelProposedAt - (2 * world.Scenario.LeaseMicroseconds))
+            {
+                throw new ViolationException(Invariant.NothingTooNew, $"{machine.Id}, of level {machine.FeatureLevel}, gets {Json(entry.Command)}");
+            }
         }
     }
 
@@ -233,11 +254,17 @@ internal sealed class Checks(World world)
 
         _committed.Add(entry);
         world.Note(machine.Id.Value, entry);
-        if (entry.Command is not Command.Form && !machine.Core!.Consensus.LatestVoters.Any(voters => world.IsMajority(voters, other => other.Disk.Holds(index, entry.Term))))
+        world.Soak?.Committed(entry);
+        if (entry.Command is not Command.Form && !machine.Core!.Consensus.LatestVoters.Any(voters => voters.Count(voter => world.MachineOf(voter.Machine).Disk.HasHeld(voter.Store, index, entry.Term)) * 2 > voters.Count))
         {
             throw new ViolationException(
                 Invariant.CommittedIsDurable,
                 $"{machine.Id} applies {index} (term {entry.Term}), which is durable only on [{string.Join(", ", world.Machines.Where(other => other.Disk.Holds(index, entry.Term)).Select(other => other.Id))}]");
+        }
+
+        if (FeatureLevels.Of(entry.Command) > Newest.FeatureLevel)
+        {
+            throw new ViolationException(Invariant.NothingTooNew, $"{Json(entry.Command)} is in the log, the cluster's level is {Newest.FeatureLevel}");
         }
 
         switch (entry.Command)

@@ -16,6 +16,7 @@ internal sealed class Disk(EventQueue events, Chance chance, Scenario scenario)
     private readonly Queue<Output.Persist> _underWay = new();
     private readonly List<LogEntry> _entries = [];
     private ClusterState? _snapshot;
+    private readonly Dictionary<StoreId, long> _wiped = [];
     private long _lastCompletion;
     private int _crashes;
 
@@ -29,6 +30,11 @@ internal sealed class Disk(EventQueue events, Chance chance, Scenario scenario)
     /// <summary>A disk fault: every write takes this much longer, µs.</summary>
     public long Slowness { get; set; }
 
+    /// <summary>A disk fault: nothing is answered before, µs of true time.</summary>
+    public long StalledUntil { get; set; }
+
+    public bool IsStalled => StalledUntil > events.Now;
+
     public StoredState Read() => new(Store, HardState, [.. _entries], _snapshot);
 
     public bool Holds(long index, Term term)
@@ -37,9 +43,13 @@ internal sealed class Disk(EventQueue events, Chance chance, Scenario scenario)
         return index <= first || (index <= LastIndex && _entries[(int)(index - first) - 1].Term == term);
     }
 
+    /// <summary>As this store, it holds the entry, or held it when it was wiped: an acknowledgement counts although its disk dies a moment later (seed 5139).</summary>
+    public bool HasHeld(StoreId store, long index, Term term) => store == Store ? Holds(index, term) : _wiped.TryGetValue(store, out var last) && index <= last;
+
     /// <summary>The disk is replaced by an empty one while nobody uses it: another store, which knows nothing.</summary>
     public void Wipe(ulong bits)
     {
+        _wiped[Store] = LastIndex;
         _underWay.Clear();
         _entries.Clear();
         _snapshot = null;
@@ -57,7 +67,7 @@ internal sealed class Disk(EventQueue events, Chance chance, Scenario scenario)
             delay += chance.Between(0, scenario.DiskDelayMax * 6);
         }
 
-        _lastCompletion = Math.Max(_lastCompletion, events.Now) + delay;
+        _lastCompletion = Math.Max(Math.Max(_lastCompletion, events.Now), StalledUntil) + delay;
         var crashes = _crashes;
         events.At(_lastCompletion, () =>
         {

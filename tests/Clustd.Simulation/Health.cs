@@ -207,7 +207,7 @@ internal sealed class Health(World world)
         }
     }
 
-    /// <summary>The largest set of machines that run, are not frozen, and are all connected with each other.</summary>
+    /// <summary>The largest set of machines that run, are not frozen, have a disk that answers and a version that is new enough, and are all connected with each other.</summary>
     private List<SimulatedMachine> Clique()
     {
         var best = new List<SimulatedMachine>();
@@ -222,7 +222,7 @@ internal sealed class Health(World world)
                 }
             }
 
-            if (members.Count > best.Count && members.TrueForAll(machine => machine.Answers) && members.TrueForAll(a => members.TrueForAll(b => a == b || !IsCut(a, b))))
+            if (members.Count > best.Count && members.TrueForAll(machine => machine.Answers && !machine.Disk.IsStalled && machine.FeatureLevel >= world.Checks.HighestLevelProposed) && members.TrueForAll(a => members.TrueForAll(b => a == b || !IsCut(a, b))))
             {
                 best = members;
             }

@@ -7,13 +7,13 @@ using Clustd.Core;
 namespace Clustd.Simulation;
 
 /// <summary>
-/// With --seed, --seeds or --minutes: the simulator. With anything else: the test runner, as in every other test project.
+/// With --seed, --seeds, --minutes or --soak: the simulator. With anything else: the test runner, as in every other test project.
 /// </summary>
 internal static class Program
 {
     public static int Main(string[] args)
     {
-        if (args.Any(arg => arg is "--seed" or "--seeds" or "--minutes"))
+        if (args.Any(arg => arg is "--seed" or "--seeds" or "--minutes" or "--soak"))
         {
             return Simulate(args);
         }
@@ -32,6 +32,11 @@ internal static class Program
         ulong Number(string name, ulong otherwise) => Value(name) is { } text ? ulong.Parse(text, CultureInfo.InvariantCulture) : otherwise;
         int? machines = Value("--machines") is { } count and not "mix" ? int.Parse(count, CultureInfo.InvariantCulture) : null;
         var bug = Value("--bug") is { } name ? Enum.Parse<PlantedBug>(name, ignoreCase: true) : PlantedBug.None;
+        if (args.Contains("--soak"))
+        {
+            return SoakRunner.Run(SoakPlanOf(args));
+        }
+
         if (Value("--seed") is not null)
         {
             return Replay(Number("--seed", 1), machines, bug, !args.Contains("--only-safety"));
@@ -46,6 +51,34 @@ internal static class Program
         var seeds = Number("--seeds", ulong.MaxValue / 2);
         var minutes = Number("--minutes", 0);
         return Search(from, seeds, minutes, (int)Number("--threads", 2), machines, bug, args.Contains("--keep-going"), !args.Contains("--only-safety"));
+    }
+
+    /// <summary>--lease 1s --days 7 --machines 3 --loss 2% --stalls 500ms --stall-every 30s --full-stalls --recovery linux|classic --delay 5ms --from N --threads N.</summary>
+    private static SoakPlan SoakPlanOf(string[] args)
+    {
+        string Value(string name, string otherwise) => Array.IndexOf(args, name) is var at and >= 0 && at + 1 < args.Length ? args[at + 1] : otherwise;
+        int Number(string name, string otherwise) => int.Parse(Value(name, otherwise), CultureInfo.InvariantCulture);
+        return new SoakPlan
+        {
+            Lease = Duration(Value("--lease", "1s")),
+            Machines = Number("--machines", "3"),
+            Days = double.Parse(Value("--days", "7"), CultureInfo.InvariantCulture),
+            Loss = double.Parse(Value("--loss", "2%").TrimEnd('%'), CultureInfo.InvariantCulture) / 100,
+            Recovery = Enum.Parse<LossRecovery>(Value("--recovery", "linux"), ignoreCase: true),
+            StallMax = (long)Duration(Value("--stalls", "500ms")).TotalMicroseconds,
+            StallEvery = (long)Duration(Value("--stall-every", "30s")).TotalMicroseconds,
+            StallsAreFull = args.Contains("--full-stalls"),
+            DelayMax = (long)Duration(Value("--delay", "5ms")).TotalMicroseconds,
+            TellsStories = args.Contains("--stories"),
+            From = (ulong)Number("--from", "1"),
+            Threads = Number("--threads", "1"),
+        };
+    }
+
+    private static TimeSpan Duration(string text)
+    {
+        var (unit, seconds) = text.EndsWith("ms", StringComparison.Ordinal) ? ("ms", 0.001) : ("s", 1.0);
+        return TimeSpan.FromSeconds(double.Parse(text[..^unit.Length], CultureInfo.InvariantCulture) * seconds);
     }
 
     private static int Replay(ulong seed, int? machines, PlantedBug bug, bool judgesLiveness)

@@ -66,6 +66,11 @@ internal sealed record Scenario
 
     public PlantedBug Bug { get; init; }
 
+    public Extras Extras { get; init; } = Extras.None;
+
+    /// <summary>Not null: a long quiet run instead of faults.</summary>
+    public SoakPlan? Soak { get; init; }
+
     /// <summary>Applied entries between two snapshots.</summary>
     public int SnapshotEvery { get; init; } = 1000;
 
@@ -84,15 +89,16 @@ internal sealed record Scenario
 
     /// <summary>
     /// What P4 adds openly: elections with splits (three timeouts of lease/4), reconnecting (the simulator dials every lease/10 at
-    /// most), a driver coming back, four commits on a slow disk, starting two drivers in order, stalls on the way.
+    /// most), a driver coming back, four commits on a slow disk, starting two drivers in order, stalls on the way. With disks that stall: half a lease until
+    /// the leader notices, a quarter until it steps down, and another election.
     /// </summary>
     public long Slack =>
-        (LeaseMicroseconds * 3 / 4) + (4 * (StallMax + (2 * NetworkDelayMax) + (2 * DiskDelayMax * 7))) + (2 * StartMax) + 300_000;
+        (LeaseMicroseconds * 3 / 4) + (Extras.HasDiskStalls ? LeaseMicroseconds : 0) + (4 * (StallMax + (2 * NetworkDelayMax) + (2 * DiskDelayMax * 7))) + (2 * StartMax) + 300_000;
 
     /// <summary>P4: by then a healthy majority has a master, and by then a minority has stopped.</summary>
     public long Bound => LeasePart + Slack;
 
-    public long End => ChaosEnd + (3 * Bound) + 3_000_000 + (RestartPatterns.IsEmpty ? 0 : 2 * GraceBound(RestartGraces.Max()));
+    public long End => Soak is null ? ChaosEnd + (3 * Bound) + 3_000_000 + (RestartPatterns.IsEmpty ? 0 : 2 * GraceBound(RestartGraces.Max())) : ChaosEnd;
 
     /// <summary>The longest, in true time, that a grace may keep others from taking over: granted at once, counted by a slow clock.</summary>
     public static long GraceBound(TimeSpan grace) => (long)(LeaseTiming.Stretch(LeaseTiming.Stretch(grace)).TotalMicroseconds * 1.0102);
@@ -140,14 +146,21 @@ internal sealed record Scenario
         // Choices of a later day come from a source of their own: seeds that tell of older rules keep their stories.
         var later = new Chance(seed ^ 0x5EED_C105_7D00_0002);
         scenario = scenario with { SnapshotEvery = (int)later.Of([10L, 40, 1000]) };
-        return later.Happens(0.2) ? scenario.WithMembershipFaults(later, machines) : Restarts.AddTo(scenario);
+        scenario = later.Happens(0.2) ? scenario.WithMembershipFaults(later, machines) : Restarts.AddTo(scenario);
+        var extras = Extras.FromSeed(seed, scenario.Machines, bug);
+        return scenario with
+        {
+            Extras = extras,
+            // Long stalls are judged only when nothing else happens for the length of the bound.
+            FaultInterval = extras.HasDiskStalls ? scenario.FaultInterval * 4 : scenario.FaultInterval,
+        };
     }
 
     public override string ToString() =>
         $"seed {Seed}: {Machines} machines, lease {Lease.TotalMilliseconds} ms, "
         + string.Join(", ", Services.Select(service => $"{service.Name} (kill_timeout {service.KillTimeout.TotalMilliseconds} ms)"))
         + $", clocks {string.Join(" ", ClockRates)} ppm, network {NetworkDelayMin}..{NetworkDelayMax} µs, disk {DiskDelayMin}..{DiskDelayMax} µs, stalls to {StallMax} µs"
-        + $", faults every {FaultInterval / 1_000} ms: {string.Join(", ", [.. Patterns, .. RestartPatterns])}{(Bug == PlantedBug.None ? "" : $", planted bug {Bug}")}";
+        + $", faults every {FaultInterval / 1_000} ms: {string.Join(", ", [.. Patterns, .. RestartPatterns])}{Extras}{(Bug == PlantedBug.None ? "" : $", planted bug {Bug}")}";
 
     /// <summary>
     /// A world in which nothing but k and the guard is between safe and unsafe: long leases, so that 2 % of one are more than any delay, clocks at

@@ -1,4 +1,5 @@
 using Clustd.Core;
+using Clustd.Core.Cluster;
 using Clustd.Core.Raft;
 
 namespace Clustd.Simulation;
@@ -30,6 +31,7 @@ internal sealed class SimulatedMachine
         Disk = new Disk(world.Events, chance.Split(), world.Scenario);
         _wipes = new Chance(world.Scenario.Seed ^ 0x51DE_0000_0000_0000 ^ (ulong)index);
         Clock = BootClock();
+        FeatureLevel = world.Scenario.Extras.HasUpgrades ? world.Scenario.Extras.Levels[index] : FeatureLevels.Own;
         foreach (var plan in world.Scenario.Drivers)
         {
             Drivers.Add(new SimulatedDriver(world, this, plan, chance.Split()));
@@ -51,6 +53,12 @@ internal sealed class SimulatedMachine
     public int Generation { get; private set; }
 
     public List<SimulatedDriver> Drivers { get; } = [];
+
+    /// <summary>What the installed binary can do.</summary>
+    public int FeatureLevel { get; private set; }
+
+    /// <summary>When an older binary was last installed, µs.</summary>
+    public long DowngradedAt { get; private set; } = long.MinValue / 2;
 
     public bool HostIsUp { get; private set; }
 
@@ -91,6 +99,12 @@ internal sealed class SimulatedMachine
             return;
         }
 
+        if (FeatureLevels.WhyNotStart(Id, Disk.Read(), FeatureLevel) is { } refusal)
+        {
+            _world.Note(Id.Value, $"does not start: {refusal}");
+            return;
+        }
+
         Generation++;
         _inbox.Clear();
         IsLeaving = _holdsOutputs = false;
@@ -110,6 +124,7 @@ internal sealed class SimulatedMachine
             Incarnation = _chance.Bits(),
             Seed = _chance.Bits(),
             WallClockSeconds = 1_800_000_000 + (_world.Events.Now / 1_000_000),
+            FeatureLevel = FeatureLevel,
             RestartGrace = _world.Restarts.GraceFor(this),
             PlantedBug = scenario.Bug,
             SnapshotEvery = scenario.SnapshotEvery,
@@ -175,9 +190,21 @@ internal sealed class SimulatedMachine
     {
         if (IsRunning)
         {
+            if (input is Input.PeerSpoke { Message.Body: PeerBody.Append { Entries.Length: > 0 } append })
+            {
+                _world.Checks.Arrived(this, append);
+            }
+
             _inbox.Enqueue(input);
             PlanLoop(_chance.Between(1, 30));
         }
+    }
+
+    /// <summary>The next start of the daemon is of this version.</summary>
+    public void Install(int level)
+    {
+        DowngradedAt = level < FeatureLevel ? _world.Events.Now : DowngradedAt;
+        FeatureLevel = level;
     }
 
     public DriverConnection NextConnection() => new(++_connections);
@@ -344,6 +371,7 @@ internal sealed class SimulatedMachine
         if (Core is not null)
         {
             _world.Checks.AfterStep(this);
+            _world.Soak?.Stepped(this, LocalNow);
         }
     }
 
@@ -394,6 +422,9 @@ internal sealed class SimulatedMachine
                 break;
             case Output.DriverLease lease:
                 DriverAt(lease.Connection)?.Deliver(lease.Connection, driver => driver.Renewed(lease));
+                break;
+            case Output.BarrierAnswered answered:
+                _world.Readers!.Answered(this, answered);
                 break;
             case Output.StoreRefused refused:
                 throw new ViolationException(Invariant.NoCrash, $"no disk was set back, but {Id} is told so: {refused.Reason}");

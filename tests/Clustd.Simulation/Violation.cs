@@ -28,6 +28,10 @@ internal static class Invariant
     public const string TwoVotersPart = "P4b of two voters, the one that says goodbye leaves the other one able to decide";
     public const string EverybodyVotesAgain = "P4c when faults stop, every machine becomes a voter again";
     public const string QuietIsStable = "P5 nothing fails over when nothing fails";
+    public const string ReadsAreLinearizable = "L1 a confirmed read sees all that was decided before it began";
+    public const string ReadsAreConfirmed = "L2 a healthy cluster confirms reads";
+    public const string NothingTooNew = "F1 no machine gets a command beyond its feature level";
+    public const string LevelRises = "F2 the feature level rises when all can do it, never before, and never falls";
     public const string RestartIsFree = "P5a a restart within its grace stops, starts and moves nothing, and is over soon after";
     public const string OneCallAtATime = "D1 a driver has one call per service at a time, in order";
     public const string PersistInOrder = "D2 persists are numbered in order";

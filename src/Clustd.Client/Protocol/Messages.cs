@@ -91,7 +91,7 @@ public sealed record RegisterParams
 
 /// <summary>
 /// What a reconnecting instance may be running: <c>isMaster</c> is true from the moment a start BEGINS until a stop has SUCCEEDED. A start in
-/// flight, a failed start and a failed stop all count as running.
+/// flight, a failed start and a failed stop all count as running, and are unsettled.
 /// </summary>
 public sealed record DriverState
 {
@@ -103,6 +103,12 @@ public sealed record DriverState
 
     /// <summary>Under which token.</summary>
     public required long Token { get; init; }
+
+    /// <summary>
+    /// With <see cref="IsMaster"/>: it may be running, but the driver cannot say that it does. A start or stop is in flight, or has failed. Told again, the driver
+    /// answers as soon as it knows.
+    /// </summary>
+    public bool Unsettled { get; init; }
 }
 
 /// <summary>Result of <c>register</c>.</summary>

@@ -21,16 +21,20 @@ internal sealed class LeaseKeeper
     private readonly Action<string, long> deadlinePassed;
     private readonly object gate = new();
     private readonly LeaseAlarm alarm = new();
+    private readonly bool alarmKnowsClock; // It runs on BOOTTIME; a clock of a test's moves without it.
     private readonly LeaseWatch watch = new();
     private DaemonLink? link;
     private long lastRenewal = long.MinValue;
+    private long endsAtUs = long.MinValue; // As watch.Lease.EndsAt, for readers without the lock.
     private bool woken;
     private bool ended;
 
     public LeaseKeeper(
-        Func<long> clock, Func<IReadOnlyCollection<ServiceTriggers>> services, Action<long, long> leaseOver, Action<LeaseEnd> leaseChanged, Action<string, long> deadlinePassed)
+        Func<long> clock, Func<IReadOnlyCollection<ServiceTriggers>> services, Action<long, long> leaseOver, Action<LeaseEnd> leaseChanged, Action<string, long> deadlinePassed,
+        bool isRealClock)
     {
         this.clock = clock;
+        alarmKnowsClock = isRealClock && alarm.CountsSleep;
         this.services = services;
         this.leaseOver = leaseOver;
         this.leaseChanged = leaseChanged;
@@ -42,6 +46,9 @@ internal sealed class LeaseKeeper
     {
         get { lock (gate) return new LeaseEnd(watch.Lease.EndsAt, watch.KillTimeoutUs); }
     }
+
+    /// <summary>See <see cref="IServiceHost.LeaseEndsAtUs"/>. User code asks in loops: it must not be able to hold up this thread's work.</summary>
+    public long EndsAtUs => Volatile.Read(ref endsAtUs);
 
     public bool HoldsLease(long now)
     {
@@ -152,7 +159,7 @@ internal sealed class LeaseKeeper
 
             long wait;
             lock (gate)
-                wait = woken || ended ? 0 : Math.Min(next - clock(), anyRunning && !alarm.CountsSleep ? LookEveryUs : LookEveryIdleUs);
+                wait = woken || ended ? 0 : Math.Min(next - clock(), anyRunning && !alarmKnowsClock ? LookEveryUs : LookEveryIdleUs);
             alarm.Sleep(wait); // Who rings in between has rung for this sleep.
         }
     }
@@ -170,7 +177,9 @@ internal sealed class LeaseKeeper
         LeaseEnd end;
         lock (gate)
         {
-            if (!watch.Lease.Answered(renewed.Stamp, renewed.LeftUs, clock(), renewed.Shortens == true))
+            var changed = watch.Lease.Answered(renewed.Stamp, renewed.LeftUs, clock(), renewed.Shortens == true);
+            Volatile.Write(ref endsAtUs, watch.Lease.EndsAt ?? long.MinValue);
+            if (!changed)
                 return;
             end = new LeaseEnd(watch.Lease.EndsAt, watch.KillTimeoutUs);
             WakeLocked();

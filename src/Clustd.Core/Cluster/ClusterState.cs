@@ -132,6 +132,9 @@ public sealed record ClusterState
 
     public bool Paused { get; init; }
 
+    /// <summary>What all members can do. Commands that need more are not proposed; never falls.</summary>
+    public int FeatureLevel { get; init; } = 1;
+
     public ImmutableList<ClusterEvent> Events { get; init; } = [];
 
     /// <summary>The last entry that this state contains.</summary>

@@ -26,6 +26,7 @@ namespace Clustd.Core.Cluster;
 [JsonDerivedType(typeof(SetDrain), "set-drain")]
 [JsonDerivedType(typeof(SetPause), "set-pause")]
 [JsonDerivedType(typeof(ClearFailures), "clear-failures")]
+[JsonDerivedType(typeof(SetFeatureLevel), "set-feature-level")]
 public abstract record Command
 {
     private Command()
@@ -33,7 +34,8 @@ public abstract record Command
     }
 
     /// <summary>Always entry 1: who formed the cluster, with which stores. Epoch is the wall clock's Unix second at forming (tokens' high bits).</summary>
-    public sealed record Form(ClusterId Cluster, long EpochSeconds, TimeSpan Lease, ImmutableArray<Member> Members) : Command;
+    /// <remarks>FeatureLevel: the lowest of those who form; 1 in the logs of the first version, which knew of none.</remarks>
+    public sealed record Form(ClusterId Cluster, long EpochSeconds, TimeSpan Lease, ImmutableArray<Member> Members, int FeatureLevel = 1) : Command;
 
     /// <summary>First entry of every leader: its term counts as begun when this one is applied (rule 6).</summary>
     public sealed record NoOp(MachineId Leader) : Command;
@@ -91,4 +93,7 @@ public abstract record Command
     public sealed record SetPause(bool Paused, string Reason) : Command;
 
     public sealed record ClearFailures(ServiceName Service, MachineId Machine) : Command;
+
+    /// <summary>All members can do this level: from here on commands that need it may be proposed. It never falls. See <see cref="FeatureLevels"/>.</summary>
+    public sealed record SetFeatureLevel(int Level) : Command;
 }

@@ -32,6 +32,7 @@ public static class StateMachine
             Command.SetDrain drain => SetDrain(state, drain, entry),
             Command.SetPause pause => SetPause(state, pause, entry),
             Command.ClearFailures clear => ClearFailures(state, clear),
+            Command.SetFeatureLevel set => SetFeatureLevel(state, set, entry),
             _ => throw new System.Diagnostics.UnreachableException($"Command {entry.Command.GetType().Name} has no rule."),
         };
         return next with { AppliedIndex = entry.Index, AppliedTerm = entry.Term };
@@ -42,6 +43,7 @@ public static class StateMachine
         Cluster = form.Cluster,
         EpochSeconds = form.EpochSeconds,
         Lease = form.Lease,
+        FeatureLevel = form.FeatureLevel,
         Members = form.Members.ToImmutableSortedDictionary(member => member.Machine, member => member),
     };
 
@@ -239,6 +241,12 @@ public static class StateMachine
         state.Services.TryGetValue(clear.Service, out var service)
             ? state.With(clear.Service, service with { Failures = service.Failures.Remove(clear.Machine) })
             : state;
+
+    private static ClusterState SetFeatureLevel(ClusterState state, Command.SetFeatureLevel set, LogEntry entry) =>
+        set.Level <= state.FeatureLevel
+            ? state
+            : (state with { FeatureLevel = set.Level })
+                .Happened(entry, "feature-level", $"All machines run a version that can do feature level {set.Level}: the cluster uses it from now on.");
 
     private static Assignment? Held(ClusterState state, ServiceName name, Token token) =>
         state.Services.TryGetValue(name, out var service) && service.Assignment is { } held && held.Token == token ? held : null;

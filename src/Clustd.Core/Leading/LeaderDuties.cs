@@ -5,7 +5,7 @@ using Clustd.Core.Raft;
 namespace Clustd.Core.Leading;
 
 /// <summary>What this machine does while it leads: opens and ends sessions, confirms stamps, defines services, places them. Decides only when rule 6 allows.</summary>
-internal sealed class LeaderDuties(MachineSettings settings, Raft.Raft raft, Replica replica, List<Output> outputs)
+internal sealed class LeaderDuties(MachineSettings settings, Raft.Raft raft, Replica replica, AnnouncedLevels levels, List<Output> outputs)
 {
     private readonly Sessions _sessions = new(settings.PlantedBug);
     private readonly SortedDictionary<MachineId, MachineReport> _reports = [];
@@ -86,6 +86,7 @@ internal sealed class LeaderDuties(MachineSettings settings, Raft.Raft raft, Rep
 
     public void ReportReceived(MachineId from, MachineReport report)
     {
+        levels.Announced(from, report.FeatureLevel);
         if (KnownReport(from) != report.Version)
         {
             _reports[from] = report;
@@ -141,6 +142,7 @@ internal sealed class LeaderDuties(MachineSettings settings, Raft.Raft raft, Rep
         }
 
         OpenSessions(now);
+        RaiseLevel(now);
         if (_isPlacementDue || now >= _placementWakeAt)
         {
             _isPlacementDue = false;
@@ -240,6 +242,17 @@ internal sealed class LeaderDuties(MachineSettings settings, Raft.Raft raft, Rep
             {
                 raft.Propose(new Command.OpenSession(machine, member.Store, settings.Lease), now);
             }
+        }
+    }
+
+    /// <summary>Only when every member is here and can do it; whoever is away might come back as an older version, and could not read the log any more.</summary>
+    private void RaiseLevel(Instant now)
+    {
+        if (replica.State.FeatureLevel < settings.FeatureLevel
+            && levels.Common(raft, now) is var common && common > replica.State.FeatureLevel
+            && !replica.UnderWay.Any(command => command is Command.SetFeatureLevel))
+        {
+            raft.Propose(new Command.SetFeatureLevel(common), now);
         }
     }
 

@@ -153,6 +153,11 @@ internal sealed class MachineChoice
             return "is leaving";
         }
 
+        if (report.Stalled is { } stalled)
+        {
+            return stalled;
+        }
+
         return ApartObstacle(name, service, machine) ?? DriverObstacle(name, service, machine, report) ?? CoolDownObstacle(service, machine);
     }
 

@@ -14,7 +14,7 @@ internal sealed record MembershipDecision(Command.ChangeMembers? Change, string 
 internal sealed class Membership(MachineSettings settings, Raft.Raft raft, Replica replica, LeaderDuties duties, Forming forming)
 {
     /// <summary>Only after an entry of the leader's own term is applied, so committed, and only when the change before it is (Ongaro, section 4.1, with his correction of 2015).</summary>
-    private bool MayChange => raft.IsLeader
+    private bool MayChange => raft.IsLeader && replica.State.FeatureLevel >= FeatureLevels.Membership
         && (replica.MayDecide || settings.PlantedBug == PlantedBug.ChangeBeforeNoOp)
         && (raft.IsMembershipCommitted || settings.PlantedBug == PlantedBug.TwoChangesAtOnce);
 

@@ -7,7 +7,8 @@ namespace Clustd.Core.Leading;
 /// What operators ask for. The machine that was asked passes it to the leader; the leader decides, and answers when the decision is applied.
 /// Every answer is one sentence in three parts: what happened, why, what to do.
 /// </summary>
-internal sealed class Requests(MachineSettings settings, Raft.Raft raft, Replica replica, LeaderDuties duties, Membership membership, List<Output> outputs)
+internal sealed class Requests(
+    MachineSettings settings, Raft.Raft raft, Replica replica, LeaderDuties duties, Membership membership, AnnouncedLevels levels, List<Output> outputs)
 {
     private static readonly TimeSpan AnswerTimeout = TimeSpan.FromSeconds(5);
 
@@ -117,7 +118,11 @@ internal sealed class Requests(MachineSettings settings, Raft.Raft raft, Replica
 
     private void ChangeMembers(MachineId origin, string id, MembershipDecision decision, Instant now)
     {
-        if (decision.Change is { } change)
+        if (levels.WhyNot(new Command.ChangeMembers([], ""), replica.State) is { } refusal)
+        {
+            Answer(origin, id, false, refusal);
+        }
+        else if (decision.Change is { } change)
         {
             Propose(origin, id, change, decision.Sentence, now);
         }
@@ -173,8 +178,16 @@ internal sealed class Requests(MachineSettings settings, Raft.Raft raft, Replica
             : $"Cannot hand over leadership{(target is null ? "" : $" to {target}")}: no connected machine has the whole log. Ask again in a moment.");
     }
 
-    private void Propose(MachineId origin, string id, Command command, string sentence, Instant now) =>
+    private void Propose(MachineId origin, string id, Command command, string sentence, Instant now)
+    {
+        if (levels.WhyNot(command, replica.State) is { } refusal)
+        {
+            Answer(origin, id, false, refusal);
+            return;
+        }
+
         _underWay[raft.Propose(command, now)] = (origin, id, raft.Term, sentence);
+    }
 
     private void Answer(MachineId origin, string id, bool isDone, string sentence)
     {

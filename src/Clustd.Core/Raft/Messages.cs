@@ -39,6 +39,8 @@ public readonly record struct Stamp(SessionId Session, ulong Incarnation, Instan
 [JsonDerivedType(typeof(Propose), "propose")]
 [JsonDerivedType(typeof(Ask), "ask")]
 [JsonDerivedType(typeof(AskAnswer), "ask-answer")]
+[JsonDerivedType(typeof(AskBarrier), "ask-barrier")]
+[JsonDerivedType(typeof(BarrierAnswer), "barrier-answer")]
 public abstract record PeerBody
 {
     private PeerBody()
@@ -47,9 +49,11 @@ public abstract record PeerBody
 
     /// <summary>
     /// First words on a new connection, and again while forming. Addresses are the sender's whole configured list, own one included, sorted.
-    /// Ready: the sender has itself met everybody on its list, all new, with the same list.
+    /// Ready: the sender has itself met everybody on its list, all new, with the same list. FeatureLevel: what its binary can do; ClusterLevel: what its cluster works with.
+    /// Both are 1 in the words of the first version, which knew of none.
     /// </summary>
-    public sealed record Hello(string Address, ImmutableArray<string> Addresses, TimeSpan Lease, bool Witness, ulong Incarnation, bool IsFormed, bool IsReady) : PeerBody;
+    public sealed record Hello(
+        string Address, ImmutableArray<string> Addresses, TimeSpan Lease, bool Witness, ulong Incarnation, bool IsFormed, bool IsReady, int FeatureLevel = 1, int ClusterLevel = 1) : PeerBody;
 
     /// <summary>The coordinator has formed the cluster: this is entry 1 of everybody's log.</summary>
     public sealed record Formed(LogEntry Entry) : PeerBody;
@@ -114,6 +118,12 @@ public abstract record PeerBody
     public sealed record Ask(string Id, Request Request) : PeerBody;
 
     public sealed record AskAnswer(string Id, RequestOutcome Outcome) : PeerBody;
+
+    /// <summary>A reader waits: up to which index must the asker have applied to have seen all that was decided until now?</summary>
+    public sealed record AskBarrier(string Id) : PeerBody;
+
+    /// <summary>Confirmed by a round that began after the question. Index null: it is not, and Sentence says why.</summary>
+    public sealed record BarrierAnswer(string Id, long? Index, string Sentence) : PeerBody;
 }
 
 /// <summary>What an operator may ask of the cluster. The leader decides and answers when the decision is applied.</summary>
@@ -154,10 +164,12 @@ public sealed record ServiceReadiness(ServiceName Service, bool HasDriver, bool 
 
 /// <summary>
 /// What the leader's placement must know of a machine. Version grows with every change and starts anew with each incarnation
-/// (its high bits are random), so equal versions mean equal contents. Proposal: the services its file names, or null for none.
+/// (its high bits are random), so equal versions mean equal contents. Proposal: the services its file names, or null for none. FeatureLevel: what its binary
+/// can do. Stalled: why it should be given nothing new to run, as the rest of a sentence that begins with its name, or null.
 /// </summary>
 /// <param name="Services">Sorted by name.</param>
-public sealed record MachineReport(long Version, bool Leaving, ImmutableArray<ServiceReadiness> Services, ImmutableArray<ServiceDefinition>? Proposal)
+public sealed record MachineReport(
+    long Version, bool Leaving, ImmutableArray<ServiceReadiness> Services, ImmutableArray<ServiceDefinition>? Proposal, int FeatureLevel = 1, string? Stalled = null)
 {
     /// <summary>All here has stopped and been released, and the machine wants to go without taking its vote with it (<see cref="Leading.Membership"/>).</summary>
     public bool WantsNoVote { get; init; }

@@ -166,7 +166,7 @@ public sealed partial class Raft
     /// <summary>The leader asks this machine to take over (section 3.10): no pre-vote, no stickiness.</summary>
     private void OnTakeOver(MachineId from, PeerBody.TakeOver takeOver, Instant now)
     {
-        if (from == Leader && takeOver.Term == Term && !IsLeader && IsVoter)
+        if (from == Leader && takeOver.Term == Term && !IsLeader && IsVoter && !HoldsBack)
         {
             StartElection(true, now);
         }

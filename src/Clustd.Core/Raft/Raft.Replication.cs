@@ -25,6 +25,12 @@ public sealed partial class Raft
     private long _acknowledgedIndex;
     private long _lastRound;
 
+    /// <summary>Leader only: the highest round of this term that a quorum has answered.</summary>
+    public long ConfirmedRound => _confirmedRound;
+
+    /// <summary>Leader only: the round that begins next. Whatever happens now happens before it begins.</summary>
+    public long NextRound => _round + 1;
+
     private sealed class PeerProgress
     {
         public required StoreId Store { get; init; }

@@ -127,6 +127,9 @@ public sealed partial class Raft
     /// confirmed round, a follower by its leader's last word. What it has applied is no older than that, give or take a commit under way.</summary>
     public Instant KnowsAsOf => Instant.Max(_confirmedRoundBeganAt, _leaderHeardAt);
 
+    /// <summary>Its disk does not answer: it stands for no election, because it could not keep its own vote.</summary>
+    public bool HoldsBack { get; set; }
+
     /// <summary>Entry 1 makes this machine part of a formed cluster. The coordinator stands for election at once.</summary>
     public void Form(LogEntry entry, bool asCoordinator, Instant now)
     {
@@ -206,6 +209,10 @@ public sealed partial class Raft
                 BeginRound(now);
             }
         }
+        else if (now >= _electionDeadline && IsVoter && HoldsBack)
+        {
+            ResetElectionDeadline(now);
+        }
         else if (now >= _electionDeadline && IsVoter)
         {
             StartPreVote(now);
@@ -214,6 +221,13 @@ public sealed partial class Raft
         {
             Leader = null; // A learner does not stand; it waits to be spoken to.
         }
+    }
+
+    /// <summary>Leader only: gives up leadership without a successor. The others elect one as soon as they miss its heartbeats.</summary>
+    public void StepDown(string sentence, Instant now)
+    {
+        Note(Severity.Warning, "leader-stepped-down", sentence);
+        BecomeFollower(Term, null, now);
     }
 
     public void Persisted(long sequence, Instant now)

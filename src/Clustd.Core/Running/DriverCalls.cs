@@ -15,6 +15,12 @@ internal sealed class DriverCalls(Action<int> owingChanged)
     /// <summary>The level the driver has acknowledged last; null when nobody knows.</summary>
     public bool? Acknowledged { get; private set; }
 
+    /// <summary>
+    /// When it registered a start or stop of what it owes was in flight, or had failed, and it was told nothing since. It may be running; only its answer, to its
+    /// level told again, says whether it is.
+    /// </summary>
+    public bool IsUnsettled { get; private set; }
+
     /// <summary>It was told to start, and neither acknowledged `false` since nor was proven stopped. What it started may be there until its lease is over.</summary>
     public bool Owes
     {
@@ -79,6 +85,7 @@ internal sealed class DriverCalls(Action<int> owingChanged)
 
         UnderWay = call;
         CancelSent = false;
+        IsUnsettled = false;
         if (!call.IsMaster)
         {
             return;
@@ -159,6 +166,7 @@ internal sealed class DriverCalls(Action<int> owingChanged)
     {
         // Levels are told again on the next connection, unless the driver says that it is there already.
         Acknowledged = null;
+        IsUnsettled = false;
         UnderWay = null;
         FailedCall = null;
         DueSince = null;
@@ -166,9 +174,10 @@ internal sealed class DriverCalls(Action<int> owingChanged)
         AcceptProof();
     }
 
-    /// <summary>The driver's own word at registration of what it acknowledged last.</summary>
-    public void Claimed(bool isMaster, Token token)
+    /// <summary>The driver's own word at registration of what it may be running, or has stopped.</summary>
+    public void Claimed(bool isMaster, Token token, bool unsettled)
     {
+        IsUnsettled = isMaster && unsettled;
         if (isMaster)
         {
             if (!Owes || RunToken != token)
@@ -180,7 +189,7 @@ internal sealed class DriverCalls(Action<int> owingChanged)
 
             Owes = true;
             RunToken = token;
-            Acknowledged = true;
+            Acknowledged = unsettled ? null : true;
         }
         else if (!Owes)
         {
@@ -230,6 +239,7 @@ internal sealed class DriverCalls(Action<int> owingChanged)
     private void Settle()
     {
         Owes = false;
+        IsUnsettled = false;
         StopFailed = false;
         KillDueAt = null;
         ProvenToken = Token.None;

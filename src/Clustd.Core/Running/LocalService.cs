@@ -147,7 +147,9 @@ internal sealed class LocalService(ServiceName name)
         return (left, stuck);
     }
 
-    private static bool IsAdoptable(DriverCalls calls, Token token) => calls.Owes && calls.RunNumber == 0 && calls.RunToken == token && calls.Acknowledged == true;
+    // Half done is adopted as well, but is not running before the driver says so: told to start again, it answers when its start has ended.
+    private static bool IsAdoptable(DriverCalls calls, Token token) =>
+        calls.Owes && calls.RunNumber == 0 && calls.RunToken == token && (calls.Acknowledged == true || calls.IsUnsettled);
 
     private bool IsAdoptable(DriverCalls calls) => _run is { Intent: RunIntent.Run } && IsAdoptable(calls, _run.Token);
 
@@ -193,7 +195,9 @@ internal sealed class LocalService(ServiceName name)
             if (instance.Calls.TryGetValue(Name, out var calls) && moment.IsActive(instance) && IsAdoptable(calls))
             {
                 calls.AdoptedBy(run);
-                moment.Note(Severity.Information, "driver-adopted", $"Driver {instance.Name} already runs '{Name}' under token {run.Token}: it carries on untouched.", Name);
+                moment.Note(Severity.Information, "driver-adopted", calls.IsUnsettled
+                    ? $"Driver {instance.Name} may run '{Name}' under token {run.Token}, and cannot say yet: it is told its state again."
+                    : $"Driver {instance.Name} already runs '{Name}' under token {run.Token}: it carries on untouched.", Name);
             }
         }
     }
@@ -286,6 +290,14 @@ internal sealed class LocalService(ServiceName name)
                 moment.DemandStop(instance, Name, token, $"'{Name}' is not to run here now.", moment.DefinitionOf(Name).StopTimeout, kill: false);
             }
         }
+    }
+
+    /// <summary>Asks again for the release that was asked for, and returns its reason.</summary>
+    public string RepeatRelease(Moment moment)
+    {
+        var release = _release ?? throw new System.Diagnostics.UnreachableException($"'{Name}' was to be released, and nobody asked for it.");
+        moment.Wanted.Add(release);
+        return release.Reason;
     }
 
     public void WantRelease(Moment moment, Command.Release release)

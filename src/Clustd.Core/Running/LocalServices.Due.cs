@@ -199,7 +199,7 @@ public sealed partial class LocalServices
         moment.Wanted.Clear();
         var freshUntil = FreshUntil(moment.KillTimeoutOf(service.Name));
         service.Reconcile(moment, lapsed, freshUntil, StoredLastIndex, _nextRun);
-        service.IsEmpty = !service.MayRun(moment) && (StoredLastIndex == 0 || moment.IsOver(freshUntil));
+        service.IsEmpty = !service.MayRun(moment) && (IsFirst || moment.IsOver(freshUntil));
         moment.Deadlines = _ownDeadlines;
         var wantsTheSame = service.Wants.Count == moment.Wanted.Count && (service.Wants.Count == 0 || service.Wants.SequenceEqual(moment.Wanted));
         if (!wantsTheSame)

@@ -37,6 +37,12 @@ public sealed partial class LocalServices
     private ClusterState _state = ClusterState.Empty;
     private string? _leavingReason;
     private bool _hasHeld;
+    private bool _hasJoined;
+    private FormerLeases _former;
+
+    // The drivers that may have more than the ordinary lease, because this daemon restarts; null while it does not.
+    private SortedSet<GraceDriver>? _graceDrivers;
+
     // Sums over all services, made anew after a pass that looked at any: when time makes one due, whether one has a run, whether all are empty.
     private Instant _serviceDueAt = Instant.Never;
     private bool _hasRun;
@@ -63,11 +69,26 @@ public sealed partial class LocalServices
     /// </summary>
     public long StoredLastIndex { get; init; } = long.MaxValue;
 
+    // With an empty store and a new cluster nobody can have started anything here before.
+    private bool IsFirst => StoredLastIndex == 0 && !_hasJoined;
+
+    /// <summary>Restart graces that former daemons of this machine may have handed out; see <see cref="FormerLeases.GracesIn"/>.</summary>
+    public ImmutableArray<RestartGrace> FormerGraces
+    {
+        init => _former = new FormerLeases(_startedAt, value);
+    }
+
     /// <summary>What this machine wants in the log until the applied state shows it. Saying it again is harmless.</summary>
     public IReadOnlyList<Command> Wanted { get; private set; } = [];
 
+    /// <summary>The end of a restart grace on which nobody counts any more, wanted in the log likewise; no service's. Several follow one another.</summary>
+    public Command? GraceEnd { get; private set; }
+
     /// <summary>The earliest moment at which Reconcile must run again.</summary>
     public Instant WakeAt { get; private set; }
+
+    /// <summary>Goes into the report: why this machine should be given nothing new to run (<see cref="Stalls"/>).</summary>
+    public string? Stalled { get; set; }
 
     public MachineReport Report => _report.Current;
 
@@ -107,7 +128,7 @@ public sealed partial class LocalServices
         foreach (var state in registration.States)
         {
             var calls = instance.CallsOf(state.Service);
-            calls.Claimed(state.IsMaster, state.Token);
+            calls.Claimed(state.IsMaster, state.Token, state.Unsettled);
             if (state.IsMaster && calls.RunNumber == 0)
             {
                 // Its lease came from a former incarnation of this daemon: at most one lease, or grace, from its end, which was before our start.
@@ -119,7 +140,7 @@ public sealed partial class LocalServices
         foreach (var service in instance.FollowedIn(_state))
         {
             // Only where time bounds the wait: a best-effort driver is told `false` too, but cannot hold up a service by what it may have done before.
-            if (isNew && registration.StopsForCertain && StoredLastIndex != 0 && now < FreshUntil(DefinitionOf(service).KillTimeout)
+            if (isNew && registration.StopsForCertain && !IsFirst && now < FreshUntil(DefinitionOf(service).KillTimeout)
                 && !claimed.Contains(service))
             {
                 instance.CallsOf(service).MayHaveStarted();
@@ -176,6 +197,23 @@ public sealed partial class LocalServices
         }
     }
 
+    /// <summary>`left`: what the driver counts to hold from its stamp on; null: it does not say, and time alone ends what it was given.</summary>
+    public void Renewed(DriverConnection connection, long stamp, TimeSpan? left, Instant now)
+    {
+        if (left is { } held && _connections.TryGetValue(connection, out var instance))
+        {
+            var before = instance.LeaseUntil;
+            instance.Holds(held, now);
+            if (instance.LeaseUntil != before)
+            {
+                _haveDeadlinesMoved = true;
+                MarkServicesOf(instance);
+            }
+        }
+
+        _renewals.Add((connection, stamp));
+    }
+
     public void Stopped(DriverName name, string instance, ServiceName service, Token token, string reason, Instant now)
     {
         var known = _instances.Find(one => one.Name == name && one.Id == instance);
@@ -209,6 +247,13 @@ public sealed partial class LocalServices
         FailRun(instance, service, token, $"driver {instance.Name} gave up: {reason}", now);
     }
 
+    /// <summary>This machine was taken into a cluster that lived already: its disk may have been wiped, and then a former daemon's drivers may still run here.</summary>
+    public void Joined()
+    {
+        _hasJoined = true;
+        _due.MarkAll();
+    }
+
     /// <summary>Goodbye: everything stops in good order, then is killed; nothing is promoted any more.</summary>
     public void Leave(string reason, Instant now)
     {
@@ -219,6 +264,24 @@ public sealed partial class LocalServices
             Note(Severity.Information, "leaving", $"This machine leaves: {reason}");
         }
     }
+
+    /// <summary>
+    /// The daemon restarts: nothing is begun any more, and the drivers that run something now may have the long lease. Returns them, for the grace to name
+    /// them: whoever comes later gets the ordinary lease only, so nobody holds a long one that the successor does not know of.
+    /// </summary>
+    public ImmutableArray<GraceDriver> HoldStill()
+    {
+        _graceDrivers = [.. _instances.Where(instance => instance.Answerable && IsActive(instance) && Runs(instance)).Select(instance => new GraceDriver(instance.Name, instance.Id))];
+        _due.MarkAll();
+        return [.. _graceDrivers];
+    }
+
+    /// <summary>
+    /// Every driver that may have the long lease, and is connected, has it, and has said so if it ever says: an answer that was on its way when this process
+    /// ended would be lost with it.
+    /// </summary>
+    public bool HasHandedOut(SessionHold hold) => _instances.TrueForAll(instance => !instance.Answerable || !MayHaveGrace(instance) || !Runs(instance)
+        || (instance.GivenUntil >= hold.Until && (instance.SaidUntil is not { } said || said >= hold.Until - (Lease / 2))));
 
     /// <summary>Called at the end of every step with the applied state and the hold. Decides promotions, demotions and deadlines.</summary>
     public void Reconcile(ClusterState state, SessionHold hold, Instant now, List<Output> outputs)
@@ -247,7 +310,7 @@ public sealed partial class LocalServices
 
         Forget(moment);
         IsEmpty = _leavingReason is not null && _areEmpty;
-        _report.Close(_leavingReason is not null || _graceDrivers is not null, WantsNoVote);
+        _report.Close(_leavingReason is not null || _graceDrivers is not null, WantsNoVote, Stalled);
         WakeAt = Instant.Min(_ownDeadlines.Earliest, _serviceDueAt);
         WakeAt = hold.IsHeld(now) && _hasRun ? Instant.Min(WakeAt, hold.Until) : WakeAt;
     }
@@ -265,6 +328,17 @@ public sealed partial class LocalServices
     // Rule 14: until then drivers of a former incarnation may run here unknown to us.
     private Instant FreshUntil(TimeSpan killTimeout) => _former.UnheardUntil(Lease) + LeaseTiming.Stretch(killTimeout);
 
+    private Command? EndOfGrace(Moment moment) =>
+        moment.Hold.IsHeld(moment.Now) && moment.State.Sessions.TryGetValue(moment.Hold.Session, out var session) && !session.Graces.IsEmpty
+            ? _former.EndOfGrace(session, moment, _settings.GraceId, atOnce: _settings.PlantedBug == PlantedBug.GraceEndedAtOnce)
+            : null;
+
+    private bool IsActive(DriverInstance instance) => ReferenceEquals(_active.GetValueOrDefault(instance.Name), instance);
+
+    private bool MayHaveGrace(DriverInstance instance) => _graceDrivers?.Contains(new GraceDriver(instance.Name, instance.Id)) == true;
+
+    private static bool Runs(DriverInstance instance) => instance.Owing > 0;
+
     private void FailRun(DriverInstance instance, ServiceName service, Token token, string reason, Instant now)
     {
         var required = _listed.Contains(instance.Name, service)
@@ -275,102 +349,6 @@ public sealed partial class LocalServices
         }
     }
 
-    private void Welcome(List<Output> outputs)
-    {
-        foreach (var instance in _arrivals)
-        {
-            var connection = instance.Connection!.Value;
-            var services = instance.FollowedIn(_state);
-            var definitions = services.Select(DefinitionOf).ToList();
-            if (Refusal(instance, definitions) is { } refusal)
-            {
-                outputs.Add(new Output.DriverRefused(connection, refusal));
-                _connections.Remove(connection);
-                Disconnect(instance);
-                continue;
-            }
-
-            instance.Answerable = true;
-            instance.Terms = TermsFor(instance);
-            outputs.Add(new Output.DriverAccepted(connection, services, Lease, instance.Terms.KillTimeout));
-            var what = services.IsEmpty ? "no service, because it names none and there is no 'default'" : string.Join(", ", services);
-            outputs.Add(new Output.Noted(Severity.Information, "driver-connected", $"Driver {instance.Name} has registered for {what}."));
-        }
-
-        _arrivals.Clear();
-    }
-
-    // The shortest of all that may bind it: what is defined, what was granted with an assignment here, and what it still runs (rule 12).
-    private DriverTerms TermsFor(DriverInstance instance)
-    {
-        var services = instance.FollowedIn(_state);
-        var kill = services.IsEmpty ? new ServiceDefinition { Name = ServiceName.Default }.KillTimeout : services.Min(service => DefinitionOf(service).KillTimeout);
-        foreach (var service in services)
-        {
-            if (_state.Services.TryGetValue(service, out var known) && known.Assignment is { } granted && granted.Machine == _settings.Self && granted.KillTimeout < kill)
-            {
-                kill = granted.KillTimeout;
-            }
-        }
-
-        foreach (var calls in instance.Calls.Values)
-        {
-            kill = calls.Owes && calls.KillTimeout < kill ? calls.KillTimeout.Value : kill;
-        }
-
-        return new DriverTerms(services, kill);
-    }
-
-    /// <summary>
-    /// A driver hears its terms once, when it registers. Where they have become too generous (a daemon that has just started does not know the
-    /// cluster's yet), it must come again before it is told to start anything; what it runs goes on.
-    /// </summary>
-    private void SendAwayWhoseTermsAreOver(List<Output> outputs)
-    {
-        foreach (var instance in _instances)
-        {
-            if (!instance.TermsInDoubt)
-            {
-                continue;
-            }
-
-            instance.TermsInDoubt = false;
-            if (!instance.Answerable || instance.Terms.Keep(TermsFor(instance)))
-            {
-                continue;
-            }
-
-            var connection = instance.Connection!.Value;
-            var reason = $"Driver {instance.Name} must register anew: its services or their kill_timeout have changed since it came. It does so by itself.";
-            outputs.Add(new Output.Noted(Severity.Information, "driver-terms", reason));
-            outputs.Add(new Output.DriverRefused(connection, reason));
-            _connections.Remove(connection);
-            Disconnect(instance);
-        }
-    }
-
-    private static string? Refusal(DriverInstance instance, List<ServiceDefinition> definitions)
-    {
-        foreach (var definition in definitions)
-        {
-            if (instance.Registration.StopTimeout > definition.StopTimeout)
-            {
-                return Refusal(instance, definition, "stop", "stop_timeout", instance.Registration.StopTimeout.Value, definition.StopTimeout);
-            }
-
-            if (instance.Registration.KillTimeout > definition.KillTimeout)
-            {
-                return Refusal(instance, definition, "be killed", "kill_timeout", instance.Registration.KillTimeout.Value, definition.KillTimeout);
-            }
-        }
-
-        return null;
-    }
-
-    private static string Refusal(DriverInstance instance, ServiceDefinition definition, string what, string setting, TimeSpan needs, TimeSpan granted) =>
-        $"Driver {instance.Name} is refused: it needs {LocalService.Words(needs)} to {what}, but '{definition.Name}' grants {LocalService.Words(granted)}. " +
-        $"Raise {setting} of the service to at least {LocalService.Words(needs)} on all machines, or make the driver faster.";
-
     private ServiceDefinition DefinitionOf(ServiceName service)
     {
         if (_state.Services.TryGetValue(service, out var known))
@@ -380,101 +358,6 @@ public sealed partial class LocalServices
 
         var proposed = _settings.Services.IsDefault ? null : _settings.Services.FirstOrDefault(definition => definition.Name == service);
         return proposed ?? new ServiceDefinition { Name = service };
-    }
-
-    // One active instance per name: the next one in line takes over when what the first one ran is over.
-    private void ChooseActive(Moment moment)
-    {
-        foreach (var instance in _instances)
-        {
-            var first = _active.GetValueOrDefault(instance.Name);
-            if ((first is not null && !ReferenceEquals(first, instance)) || (first is not null && moment.MayRunAnything(first)))
-            {
-                continue; // Looked at once per name: with the active one, or with the first that there is.
-            }
-
-            // Whoever still runs something is the one; else the present one while it is connected; else the first in line.
-            var next = FirstRunning(instance.Name, moment) ?? (first is { IsConnected: true } ? first : FirstConnected(instance.Name));
-            if (ReferenceEquals(next, first))
-            {
-                continue;
-            }
-
-            MarkServicesOf(instance);
-            if (next is null)
-            {
-                _active.Remove(instance.Name);
-            }
-            else
-            {
-                _active[instance.Name] = next;
-            }
-        }
-
-        foreach (var instance in _instances)
-        {
-            if (instance.Answerable && !moment.IsActive(instance) && !instance.WaitNoted)
-            {
-                instance.WaitNoted = true;
-                moment.Note(Severity.Warning, "driver-waits", $"A second instance of driver {instance.Name} waits until the first is proven stopped or its lease is over.");
-            }
-        }
-    }
-
-    // In the order of their arrival, which is that of the list.
-    private DriverInstance? FirstRunning(DriverName name, Moment moment)
-    {
-        foreach (var instance in _instances)
-        {
-            if (instance.Name == name && moment.MayRunAnything(instance))
-            {
-                return instance;
-            }
-        }
-
-        return null;
-    }
-
-    private DriverInstance? FirstConnected(DriverName name)
-    {
-        foreach (var instance in _instances)
-        {
-            if (instance.Name == name && instance.IsConnected)
-            {
-                return instance;
-            }
-        }
-
-        return null;
-    }
-
-    private void Forget(Moment moment)
-    {
-        for (var i = _instances.Count - 1; i >= 0; i--)
-        {
-            var instance = _instances[i];
-            if (instance.IsConnected || moment.MayRunAnything(instance))
-            {
-                continue;
-            }
-
-            MarkServicesOf(instance);
-            _instances.RemoveAt(i);
-            if (ReferenceEquals(_active.GetValueOrDefault(instance.Name), instance))
-            {
-                _active.Remove(instance.Name);
-            }
-        }
-    }
-
-    private DriverView ViewOf(DriverInstance instance)
-    {
-        var services = instance.FollowedIn(_state);
-        var required = _settings.Drivers.Any(listed => listed.Name == instance.Name)
-            || _state.Services.Values.Any(service => service.Definition.Drivers.Contains(instance.Name));
-        var error = instance.Calls.Values.Select(calls => calls.Error).FirstOrDefault(text => text is not null);
-        var active = ReferenceEquals(_active.GetValueOrDefault(instance.Name), instance);
-        return new DriverView(instance.Name, instance.Id, services, instance.IsConnected, active, required, instance.Registration.StopsForCertain, error);
     }
 
     private void Note(Severity severity, string kind, string sentence, ServiceName? service = null) => _notes.Add(new Output.Noted(severity, kind, sentence, service));

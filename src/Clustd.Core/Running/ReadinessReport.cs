@@ -8,7 +8,7 @@ internal sealed class ReadinessReport(MachineSettings settings, ListedDrivers dr
 {
     private readonly SortedDictionary<ServiceName, ServiceReadiness> _services = [];
     // The random high bits keep versions of different incarnations apart; the sign bit stays clear.
-    public MachineReport Current { get; private set; } = new(((long)(settings.Incarnation & 0x3FFF_FFFF) << 32) + 1, false, [], settings.Proposal);
+    public MachineReport Current { get; private set; } = new(((long)(settings.Incarnation & 0x3FFF_FFFF) << 32) + 1, false, [], settings.Proposal, settings.FeatureLevel);
 
     /// <summary>What was looked at since the last <see cref="Close"/> has changed.</summary>
     public bool IsNews { get; private set; }
@@ -30,12 +30,12 @@ internal sealed class ReadinessReport(MachineSettings settings, ListedDrivers dr
     }
 
     /// <summary>A new version, if what was looked at has changed.</summary>
-    public void Close(bool leaving, bool wantsNoVote)
+    public void Close(bool leaving, bool wantsNoVote, string? stalled)
     {
-        if (IsNews || leaving != Current.Leaving || wantsNoVote != Current.WantsNoVote)
+        if (IsNews || leaving != Current.Leaving || wantsNoVote != Current.WantsNoVote || stalled != Current.Stalled)
         {
             IsNews = false;
-            Current = new MachineReport(Current.Version + 1, leaving, [.. _services.Values], settings.Proposal) { WantsNoVote = wantsNoVote };
+            Current = new MachineReport(Current.Version + 1, leaving, [.. _services.Values], settings.Proposal, settings.FeatureLevel, stalled) { WantsNoVote = wantsNoVote };
         }
     }
 

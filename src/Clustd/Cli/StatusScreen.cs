@@ -41,7 +41,7 @@ internal static class StatusScreen
     {
         var quorum = view.Quorum.Have is { } have ? $"{have} of {view.Quorum.Voters} voters, {view.Quorum.Need} needed" : "unknown";
         console.Write(new Text($"cluster {view.Cluster ?? "not formed"}, leader {view.Leader ?? "none"}, term {view.Term}, quorum {quorum}\n", Coloured(decoration: Decoration.Bold)));
-        var knowledge = view.KnownAgoMs is { } age ? $"this is {Span(TimeSpan.FromMilliseconds(age))} old" : "no leader was heard yet";
+        var knowledge = view.Consistency == StatusView.Linearizable ? "confirmed by a majority" : view.KnownAgoMs is { } age ? $"this is {Span(TimeSpan.FromMilliseconds(age))} old" : "no leader was heard yet";
         var session = view.Warnings.Any(warning => warning.Code == "no-daemon") ? "it does not answer now, and what runs there is not known"
             : view.SessionLeftMs > 0 ? $"session held, {Span(TimeSpan.FromMilliseconds(view.SessionLeftMs))} left of {Span(TimeSpan.FromMilliseconds(view.LeaseMs))}" : "no session: runs nothing";
         var leaving = view.IsLeaving ? ", saying goodbye" : "";

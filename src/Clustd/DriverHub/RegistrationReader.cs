@@ -49,7 +49,7 @@ internal static class RegistrationReader
         StopsForCertain = said.Stop == RegisterParams.StopCertain,
         StopTimeout = Time(said.StopTimeoutUs),
         KillTimeout = Time(said.KillTimeoutUs),
-        States = [.. (said.States ?? []).Select(state => new DriverServiceState(new ServiceName(state.Service), state.IsMaster, new Token(state.Token)))],
+        States = [.. (said.States ?? []).Select(state => new DriverServiceState(new ServiceName(state.Service), state.IsMaster, new Token(state.Token), state.Unsettled))],
     };
 
     // "services": null and a null among them are valid JSON, whatever the type says.

@@ -29,6 +29,7 @@ internal sealed class StatusMaker(MachineView view, StatusContext context)
         Leader = IsKnown ? view.Leader?.Value : IsFormed ? StatusView.Unknown : null,
         Term = view.Term.Value,
         Quorum = Quorum(),
+        Consistency = StatusView.ConsistencyOf(context.IsConfirmed),
         KnownAgoMs = Milliseconds(KnownFor),
         IsKnown = IsKnown,
         LeaseMs = (long)view.State.Lease.TotalMilliseconds,
@@ -181,6 +182,11 @@ internal sealed class StatusMaker(MachineView view, StatusContext context)
         if (IsKnown && view.State.Paused)
         {
             yield return new StatusWarning("paused", "Paused: nothing moves by itself, not even after a failure. `clustd unpause` ends it.");
+        }
+
+        foreach (var (machine, sentence) in view.Stalls)
+        {
+            yield return new StatusWarning("stalled", $"{machine} {sentence}: it leads nothing and gets nothing new to run. What runs there goes on. See what keeps its disk or its processors busy.");
         }
 
         foreach (var (machine, left) in view.Graces)

@@ -11,6 +11,9 @@ public sealed record StatusView
     /// <summary>The value of what this machine cannot know just now.</summary>
     public const string Unknown = "unknown";
 
+    /// <summary>The value of <see cref="Consistency"/> of what a majority has confirmed.</summary>
+    public const string Linearizable = "linearizable";
+
     /// <summary>Id of the cluster; null before it has formed.</summary>
     public required string? Cluster { get; init; }
 
@@ -32,6 +35,9 @@ public sealed record StatusView
     public required long Term { get; init; }
 
     public required QuorumStatus Quorum { get; init; }
+
+    /// <summary>linearizable: a majority confirmed that this shows all that was decided before it was asked for. local: what this machine knows, as old as KnownAgoMs.</summary>
+    public required string Consistency { get; init; }
 
     /// <summary>Age of what is said of the cluster, ms; null: this machine has heard no leader since it started.</summary>
     public required long? KnownAgoMs { get; init; }
@@ -65,6 +71,8 @@ public sealed record StatusView
 
     public required IReadOnlyList<StatusWarning> Warnings { get; init; }
 
+    internal static string ConsistencyOf(bool isConfirmed) => isConfirmed ? Linearizable : "local";
+
     /// <summary>Makes it of a core's view. Pure.</summary>
     public static StatusView From(MachineView view, StatusContext context) => new StatusMaker(view, context).Make();
 }
@@ -76,6 +84,9 @@ public sealed record StatusContext
     public TimeSpan ViewAge { get; init; }
 
     public string Version { get; init; } = "";
+
+    /// <summary>The view was taken after a majority confirmed that this machine has seen all that was decided before it was asked.</summary>
+    public bool IsConfirmed { get; init; }
 
     public ProcessStatus? Process { get; init; }
 

@@ -121,7 +121,7 @@ public sealed class Machine : IDisposable
 
         try
         {
-            return new Status(await _client.GetFromJsonAsync<JsonElement>("/v1/status"));
+            return new Status(await _client.GetFromJsonAsync<JsonElement>("/v1/status?consistency=local")); // many times a second
         }
         catch (Exception e) when (e is HttpRequestException or TaskCanceledException or JsonException)
         {
@@ -168,6 +168,8 @@ public sealed class Status(JsonElement json)
     public IReadOnlyList<string> Warnings => [.. json.GetProperty("warnings").EnumerateArray().Select(warning => warning.GetProperty("code").GetString()!)];
 
     public string? Leader => json.GetProperty("leader").GetString();
+
+    public int Voters => json.GetProperty("quorum").GetProperty("voters").GetInt32();
 
     /// <summary>Ids of the machines with a session.</summary>
     public IReadOnlyList<string> Alive => [.. json.GetProperty("machines").EnumerateArray().Where(machine => machine.GetProperty("state").GetString() == "alive").Select(machine => machine.GetProperty("id").GetString()!)];

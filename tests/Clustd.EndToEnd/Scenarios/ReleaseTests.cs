@@ -44,7 +44,7 @@ public sealed class ReleaseTests : IDisposable
         }
         finally
         {
-            await RunAsync("/bin/kill", "-TERM", $"{daemon.Id}");
+            new RunningProcess(daemon.Id, Role.Daemon, "").Signal(RunningProcess.SIGTERM);
         }
 
         await daemon.WaitForExitAsync().WaitAsync(Eventually.Patience);

@@ -23,7 +23,8 @@ internal sealed class CoreBench
     private readonly Dictionary<MachineId, List<long>> _unanswered = [];
     private ulong _incarnations;
 
-    public CoreBench(int machines, TimeSpan? lease = null, MachineId? startedExcept = null, int snapshotEvery = 1000, ImmutableArray<ServiceDefinition> services = default)
+    public CoreBench(
+        int machines, TimeSpan? lease = null, MachineId? startedExcept = null, int snapshotEvery = 1000, ImmutableArray<ServiceDefinition> services = default, int level = FeatureLevels.Own)
     {
         Services = services;
         Lease = lease ?? TimeSpan.FromSeconds(1);
@@ -34,6 +35,7 @@ internal sealed class CoreBench
         {
             _disks[id] = [];
             _hardStates[id] = HardState.Initial;
+            Levels[id] = level;
             if (id != startedExcept)
             {
                 Start(id);
@@ -49,6 +51,9 @@ internal sealed class CoreBench
     public ImmutableArray<string> Addresses { get; private set; }
 
     public TimeSpan Lease { get; }
+
+    /// <summary>Feature levels of the binaries that the next start of each machine runs.</summary>
+    public SortedDictionary<MachineId, int> Levels { get; } = [];
 
     /// <summary>What every machine's file names; default: nothing.</summary>
     public ImmutableArray<ServiceDefinition> Services { get; }
@@ -83,6 +88,7 @@ internal sealed class CoreBench
         Addresses = Addresses.Add($"10.0.0.{Ids.Length}:3001");
         _disks[id] = [];
         _hardStates[id] = HardState.Initial;
+        Levels[id] = FeatureLevels.Own;
         Restart(id);
         return id;
     }
@@ -100,6 +106,7 @@ internal sealed class CoreBench
             Incarnation = ++_incarnations,
             Seed = 1000 + _incarnations,
             WallClockSeconds = 1_700_000_000,
+            FeatureLevel = Levels.TryGetValue(id, out var level) ? level : FeatureLevels.Own,
             SnapshotEvery = SnapshotEvery,
         };
         _stores.TryAdd(id, new StoreId($"store-{number}"));

@@ -39,6 +39,9 @@ public class WireTests
         new PeerBody.Propose(new Command.RequestMove(Web.Name, new Token(9), null, "no longer defined"), 77),
         new PeerBody.Ask("1", new Request.Move(Web.Name, null)),
         new PeerBody.AskAnswer("1", new RequestOutcome(false, "no")),
+        new PeerBody.AskBarrier("1"),
+        new PeerBody.BarrierAnswer("1", null, "no"),
+        new PeerBody.BarrierAnswer("1", 9, ""),
     ];
 
     public static TheoryData<PeerBody> Bodies => new(All);

@@ -154,6 +154,7 @@ public sealed class MachineLoopTests
             CancelTrigger = performed.Add,
             DriverLease = performed.Add,
             RequestAnswered = performed.Add,
+            BarrierAnswered = performed.Add,
             Noted = performed.Add,
             Departed = performed.Add,
             ReadyToRestart = performed.Add,

@@ -76,7 +76,7 @@ public sealed class HeartbeatMailTests
         {
             return JsonSerializer.Deserialize(bytes, CoreJson.Default.PeerMessage) is { } read ? Encoding.UTF8.GetString(PeerMail.Write(read)) : null;
         }
-        catch (Exception e) when (e is JsonException or InvalidOperationException or FormatException or OverflowException)
+        catch (Exception e) when (e is JsonException or NotSupportedException or InvalidOperationException or FormatException or OverflowException)
         {
             return "refused";
         }

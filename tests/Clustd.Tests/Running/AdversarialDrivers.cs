@@ -436,9 +436,16 @@ internal sealed class AdversarialDrivers
         _local.Registered(new DriverConnection(_nextConnection), new DriverRegistration
         {
             Name = new DriverName(process.Name), Instance = process.Instance, Services = [.. ServiceNames], Order = process.Order, StopsForCertain = process.Certain,
-            States = [.. process.Acknowledged.Select(pair => new DriverServiceState(pair.Key, pair.Value.IsMaster, pair.Value.Token))],
+            States =
+            [
+                .. process.Acknowledged.Select(pair => new DriverServiceState(pair.Key, pair.Value.IsMaster, pair.Value.Token)),
+                .. process.Apps.Where(app => ClaimsHalfDone(process) && !process.Acknowledged.ContainsKey(app.Key)).Select(app => new DriverServiceState(app.Key, true, new Token(app.Value.Token), Unsettled: true)),
+            ],
         }, _now);
     }
+
+    // Half of the instances, as other drivers than our SDK's may say nothing of it.
+    private static bool ClaimsHalfDone(Process process) => process.Instance[^1] % 2 == 0;
 
     private void Disconnect(Process process)
     {
