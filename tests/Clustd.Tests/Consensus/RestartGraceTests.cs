@@ -147,8 +147,8 @@ public class RestartGraceTests
         leader.State.SessionOf(follower)!.Graces.ShouldBeEmpty("its own disk has not answered");
         bench.RunFor(Lease * 3);
 
+        // It steps aside meanwhile (decision 0008), and the next one must know better, too.
         bench.Running.ShouldAllBe(core => core.State.SessionOf(follower) != null);
-        leader.Consensus.IsLeader.ShouldBeTrue();
     }
 
     [Fact]
