@@ -26,20 +26,29 @@ public sealed record DriverClient
     /// <summary>Said for people to see. What makes a driver required is the machine's own file, or the service that names it: an experiment cannot move production.</summary>
     public bool Required { get; init; }
 
-    /// <summary>What this driver promises about its stops.</summary>
-    public StopGuarantee Stop { get; init; } = StopGuarantee.Certain;
-
     /// <summary>
-    /// With <see cref="StopGuarantee.Certain"/>: end this process (SIGKILL) when a stop has not returned shortly before the deadline, lease end plus
-    /// <c>kill_timeout</c>. Set it to false only if something else does so. Child processes are not covered: supervise them with <c>run:</c>.
+    /// What this driver promises about its stops. By default that it has stopped for certain: the SDK ends this process when a stop has not returned shortly
+    /// before the deadline, lease end plus <c>kill_timeout</c>. A process that must not be ended says <see cref="StopGuarantee.BestEffort"/>.
     /// </summary>
-    public bool EndProcessAtDeadline { get; init; } = true;
+    public StopGuarantee Stop { get; init; } = StopGuarantee.Certain;
 
     /// <summary>How long a planned stop of this driver may take; null: what the service allows. The daemon refuses a driver that needs more than the service allows.</summary>
     public TimeSpan? StopTimeout { get; init; }
 
     /// <summary>How long this driver needs to stop when its lease is over; null: what the service allows. The daemon refuses a driver that needs more.</summary>
     public TimeSpan? KillTimeout { get; init; }
+
+    /// <summary>
+    /// The clock that the lease is counted on; null: <see cref="DriverClock"/>. For tests. Only its timestamps are used; another one for production must count the
+    /// time that the machine sleeps, must not be set or slewed, and must run right within 1 %.
+    /// </summary>
+    public TimeProvider? TimeProvider { get; init; }
+
+    /// <summary>
+    /// What ends the process at the deadline of a stop; gets the reason. Null: a line to stderr and SIGKILL. For tests, which must survive it: one that returns
+    /// and leaves the process running breaks the promise of <see cref="StopGuarantee.Certain"/>.
+    /// </summary>
+    public Action<string>? EndProcess { get; init; }
 
     /// <summary>The name that the daemon is told.</summary>
     internal string EffectiveName => Name ?? (Id.StartsWith(ProcessName + "-", StringComparison.Ordinal) && Id.Length == ProcessName.Length + 9 ? ProcessName : Id);

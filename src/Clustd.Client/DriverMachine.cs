@@ -31,6 +31,7 @@ public abstract class DriverMachine : IAsyncDisposable
         DaemonAddress.Parse(host);
         Client = client;
         Host = host;
+        Clock = client.TimeProvider is { } time ? () => (long)((Int128)time.GetTimestamp() * 1_000_000 / time.TimestampFrequency) : () => DriverClock.NowUs;
     }
 
     /// <summary>How this driver presents itself.</summary>
@@ -48,11 +49,19 @@ public abstract class DriverMachine : IAsyncDisposable
     /// <summary>Id of the machine; null until first registered.</summary>
     public string? Machine { get; private set; }
 
-    /// <summary>Until when this driver may act as master.</summary>
-    public LeaseEnd Lease => connection?.Lease ?? default;
+    /// <summary>Whether the daemon is connected and has registered this driver. A lost connection ends nothing: the lease does.</summary>
+    public bool IsConnected => connection?.IsConnected ?? false;
 
-    /// <summary>The driver's clock; the tests have their own.</summary>
-    internal Func<long> Clock { get; init; } = () => DriverClock.NowUs;
+    /// <summary>Until when this driver may act as master, whatever it is told to act for; for drivers that pass it on to a process of their own.</summary>
+    public LeaseEnd LeaseEnd => connection?.LeaseEnd ?? default;
+
+    /// <summary>The driver's clock, microseconds.</summary>
+    internal Func<long> Clock { get; init; }
+
+    /// <summary>What this driver was granted for a service that it was started for, until a stop has succeeded; null while there is nothing of the kind.</summary>
+    /// <param name="service">The service; null: the only one that it was started for.</param>
+    /// <exception cref="InvalidOperationException"><paramref name="service"/> is null and it was started for several.</exception>
+    public Lease? LeaseOf(string? service = null) => connection?.LeaseOf(service);
 
     /// <summary>
     /// Connects and returns once registered; a daemon that is not there yet is waited for. Afterwards the driver reconnects by itself for ever.
@@ -176,10 +185,15 @@ public abstract class DriverMachine : IAsyncDisposable
 
     /// <summary>
     /// The deadline of a stop has passed and the driver promised to be gone (<see cref="StopGuarantee.Certain"/>): writes one line to stderr and ends this process
-    /// with SIGKILL. Nothing is unwound: cleaning up is what did not return in time.
+    /// with SIGKILL, or does what <see cref="DriverClient.EndProcess"/> says. Nothing is unwound: cleaning up is what did not return in time.
     /// </summary>
     protected virtual void EndProcess(string message)
     {
+        if (Client.EndProcess is { } end)
+        {
+            end(message);
+            return;
+        }
         // On a thread of its own: nobody may be reading stderr, and then writing to it blocks.
         var line = new Thread(() => Console.Error.WriteLine(message)) { IsBackground = true };
         line.Start();

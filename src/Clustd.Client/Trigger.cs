@@ -1,3 +1,5 @@
+using System.Diagnostics.CodeAnalysis;
+
 namespace Clustd.Client;
 
 /// <summary>What the daemon tells a driver: start acting for a service (master), or stop.</summary>
@@ -10,4 +12,11 @@ namespace Clustd.Client;
 /// <param name="Reason">Why, as a sentence.</param>
 /// <param name="Limit">How long the daemon waits for this call.</param>
 /// <param name="Kill">The lease is over: stop at once. What still runs after <paramref name="Limit"/> is killed.</param>
-public sealed record Trigger(string Service, bool IsMaster, long Token, string Reason, TimeSpan Limit, bool Kill);
+public sealed record Trigger(
+    string Service, [property: MemberNotNullWhen(true, nameof(Lease))] bool IsMaster, long Token, string Reason, TimeSpan Limit, bool Kill)
+{
+    /// <summary>
+    /// Of a start: what it is granted, see <see cref="Clustd.Client.Lease"/>. Of a stop: what is to be stopped was started under it; null if nothing was started.
+    /// </summary>
+    public Lease? Lease { get; init; }
+}

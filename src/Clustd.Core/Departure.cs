@@ -49,8 +49,9 @@ internal sealed class Departure(
         if (!_isStopped)
         {
             // All has stopped. Without a majority nothing more can be agreed on: after one lease the session is over by itself.
+            // Of two voters, the one that goes needs the other one's help: it has to hand over, and to give up its vote.
             _isStopped = true;
-            _leaveAnywayAt = now + settings.Lease;
+            _leaveAnywayAt = now + settings.Lease + (IsOneOfTwoVoters ? TimeSpan.FromSeconds(2) : TimeSpan.Zero);
         }
 
         var session = holder.OwnSession(replica.State);
@@ -68,11 +69,19 @@ internal sealed class Departure(
             }
         }
 
-        if ((session is null && (!raft.IsLeader || raft.Members.Count == 1)) || now >= _leaveAnywayAt)
+        local.WantsNoVote = session is null && IsOneOfTwoVoters;
+        if (session is null && IsOneOfTwoVoters && now < _leaveAnywayAt)
+        {
+            return; // Its report says so to the leader.
+        }
+
+        if ((session is null && (!raft.IsLeader || raft.Voters.Length == 1)) || now >= _leaveAnywayAt)
         {
             Depart(Severity.Information, $"{settings.Self} has left: nothing runs here.");
         }
     }
+
+    private bool IsOneOfTwoVoters => replica.IsOneOfTwoVoters(settings.Self);
 
     private void Depart(Severity severity, string sentence)
     {

@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using Clustd.Core.Cluster;
+using Clustd.Core.Leading;
 using Clustd.Core.Raft;
 
 namespace Clustd.Core;
@@ -9,19 +10,25 @@ namespace Clustd.Core;
 /// with the smallest id, decides alone and makes its decision durable before it tells anybody: a single decider cannot disagree with itself,
 /// and whoever has not heard of the decision does not vote. A machine that has formed tells those that the decision names.
 /// </summary>
-internal sealed class Forming(MachineSettings settings, StoreId store, Raft.Raft raft, SeededRandom random, List<Output> outputs)
+internal sealed class Forming(MachineSettings settings, StoreId store, Raft.Raft raft, Replica replica, AnnouncedLevels levels, SeededRandom random, List<Output> outputs)
 {
     private readonly SortedDictionary<MachineId, (StoreId Store, ClusterId Cluster, PeerBody.Hello Hello)> _met = [];
     private bool _isAnnounced = raft.IsFormed;
+    private readonly SortedDictionary<MachineId, string> _saidTo = [];
     private bool _wasReady;
     private Instant _sayHelloAgainAt = Instant.Origin;
 
-    /// <summary>Until it is formed, a machine repeats its Hello: a lost one must not keep a cluster from forming.</summary>
-    public Instant WakeAt => raft.IsFormed ? Instant.Never : _sayHelloAgainAt;
+    /// <summary>The machines that are connected and have introduced themselves.</summary>
+    public IReadOnlyDictionary<MachineId, (StoreId Store, ClusterId Cluster, PeerBody.Hello Hello)> Met => _met;
+
+    /// <summary>Until it is formed, and while nobody leads it, a machine repeats its Hello: a lost one must not keep a cluster from forming, or a machine from being taken in.</summary>
+    public Instant WakeAt => IsLed ? Instant.Never : _sayHelloAgainAt;
+
+    private bool IsLed => raft.IsFormed && raft.Leader is not null;
 
     public void Tick(Instant now)
     {
-        if (raft.IsFormed || now < _sayHelloAgainAt)
+        if (IsLed || now < _sayHelloAgainAt)
         {
             return;
         }
@@ -45,6 +52,11 @@ internal sealed class Forming(MachineSettings settings, StoreId store, Raft.Raft
                 return null;
             }
 
+            if (_met.FirstOrDefault(met => met.Value.Hello.IsFormed) is { Value.Hello: not null } formed)
+            {
+                return $"{formed.Key} belongs to a formed cluster; waiting to be taken in, by itself if this machine was a member before, else by `clustd machine add {settings.Self}`";
+            }
+
             var absent = settings.Addresses.Where(address => address != settings.Address && _met.Values.All(met => met.Hello.Address != address)).ToList();
             return absent.Count > 0
                 ? $"waiting for {absent.Count} of {settings.Addresses.Length}: {string.Join(", ", absent)} not met yet; a new cluster forms when all have met"
@@ -57,11 +69,25 @@ internal sealed class Forming(MachineSettings settings, StoreId store, Raft.Raft
     public void PeerLost(MachineId machine)
     {
         _met.Remove(machine);
+        _saidTo.Remove(machine);
         AnnounceReadiness();
     }
 
     public void Greeted(MachineId from, PeerMessage message, PeerBody.Hello hello, Instant now)
     {
+        levels.Announced(from, hello.FeatureLevel);
+        if (TooOld(from, hello) is { } tooOld)
+        {
+            outputs.Add(new Output.Send(from, new PeerMessage(raft.Cluster, store, new PeerBody.Refusal(tooOld))));
+            outputs.Add(new Output.Disconnect(from, tooOld));
+            if (IsNewTo(from, tooOld))
+            {
+                outputs.Add(new Output.Noted(Severity.Error, "too-old", tooOld));
+            }
+
+            return;
+        }
+
         _met[from] = (message.Sender, message.Cluster, hello);
         if (raft.IsFormed)
         {
@@ -71,7 +97,11 @@ internal sealed class Forming(MachineSettings settings, StoreId store, Raft.Raft
 
         if (hello.IsFormed)
         {
-            outputs.Add(new Output.Noted(Severity.Information, "joining", $"{from} belongs to a formed cluster; waiting to be taken in."));
+            if (IsNewTo(from, "joining"))
+            {
+                outputs.Add(new Output.Noted(Severity.Information, "joining", $"{from} belongs to a formed cluster; waiting to be taken in."));
+            }
+
             return;
         }
 
@@ -124,7 +154,7 @@ internal sealed class Forming(MachineSettings settings, StoreId store, Raft.Raft
             .OrderBy(member => member.Machine)
             .ToImmutableArray();
         var cluster = new ClusterId($"{random.NextUInt64():x16}");
-        var form = new Command.Form(cluster, settings.WallClockSeconds, settings.Lease, members);
+        var form = new Command.Form(cluster, settings.WallClockSeconds, settings.Lease, members, _met.Values.Select(met => met.Hello.FeatureLevel).Append(settings.FeatureLevel).Min());
         raft.Form(new LogEntry(1, new Term(1), form), true, now);
         NoteFormed(form);
     }
@@ -142,27 +172,48 @@ internal sealed class Forming(MachineSettings settings, StoreId store, Raft.Raft
             outputs.Add(new Output.Disconnect(from, reason));
             outputs.Add(new Output.Noted(Severity.Error, "refused", reason));
         }
-        else if (raft.Members.TryGetValue(from, out var member) && member.Store != message.Sender)
+        else if (raft.Members.Values.FirstOrDefault(member => member.Store == message.Sender && member.Machine != from) is { } original)
         {
-            var reason = $"{from} speaks with another store than the one it had when the cluster was formed, so it is not the same voter: its disk was wiped, cloned or "
-                + $"restored. It gets no vote. Put its old data directory back.";
-            outputs.Add(new Output.Send(from, new PeerMessage(raft.Cluster, store, new PeerBody.Refusal(reason))));
-            outputs.Add(new Output.Noted(Severity.Error, "refused", reason));
+            Refuse(from, $"{from} speaks with a copy of the store of {original.Machine}: its disk was cloned. It is not heard. Move the data directory of {from} away and start it again.");
+        }
+        else if (!raft.Members.ContainsKey(from))
+        {
+            Refuse(from, $"{from} is not a member of the cluster {raft.Cluster}. To take it in, run `clustd machine add {from}`; else stop clustd there.");
         }
         else if (_isAnnounced)
         {
             TellIfNamed(from, message.Sender, hello);
         }
 
-        if (!hello.Addresses.AsSpan().SequenceEqual(settings.Addresses.AsSpan()))
+        if (!hello.Addresses.AsSpan().SequenceEqual(settings.Addresses.AsSpan()) && IsNewTo(from, "lists-differ"))
         {
             outputs.Add(new Output.Noted(Severity.Warning, "lists-differ", $"{from} lists other machines than {settings.Self}: {Difference(hello)}. The cluster's own list rules; make the files the same."));
         }
     }
 
+    /// <summary>Said once per connection: whoever is not formed repeats its Hello.</summary>
+    private bool IsNewTo(MachineId machine, string words)
+    {
+        var isNew = _saidTo.GetValueOrDefault(machine) != words;
+        _saidTo[machine] = words;
+        return isNew;
+    }
+
+    private void Refuse(MachineId machine, string reason)
+    {
+        if (!IsNewTo(machine, reason))
+        {
+            return;
+        }
+
+        outputs.Add(new Output.Send(machine, new PeerMessage(raft.Cluster, store, new PeerBody.Refusal(reason))));
+        outputs.Add(new Output.Noted(Severity.Warning, "not-a-member", reason));
+    }
+
     private void TellIfNamed(MachineId machine, StoreId theirs, PeerBody.Hello hello)
     {
-        if (!hello.IsFormed && raft.Members.TryGetValue(machine, out var member) && member.Store == theirs)
+        // Later, when a snapshot stands for entry 1, the leader's log or snapshot tells it.
+        if (!hello.IsFormed && raft.Log.Base.Index == 0 && raft.Log.LastIndex > 0 && raft.Members.TryGetValue(machine, out var member) && member.Store == theirs)
         {
             outputs.Add(new Output.Send(machine, new PeerMessage(raft.Cluster, store, new PeerBody.Formed(raft.Log[1]))));
         }
@@ -193,6 +244,12 @@ internal sealed class Forming(MachineSettings settings, StoreId store, Raft.Raft
             : null;
     }
 
+    /// <summary>One of the two cannot read what the other's cluster has agreed on. Said to the older one, which can do nothing by itself, and without harm to either.</summary>
+    private string? TooOld(MachineId from, PeerBody.Hello hello) =>
+        hello.FeatureLevel < replica.State.FeatureLevel ? FeatureLevels.TooOld(from, replica.State.FeatureLevel, hello.FeatureLevel)
+        : hello.ClusterLevel > settings.FeatureLevel ? FeatureLevels.TooOld(settings.Self, hello.ClusterLevel, settings.FeatureLevel)
+        : null;
+
     private string Difference(PeerBody.Hello hello)
     {
         var onlyOurs = settings.Addresses.Except(hello.Addresses).ToList();
@@ -216,7 +273,7 @@ internal sealed class Forming(MachineSettings settings, StoreId store, Raft.Raft
     }
 
     private void SayHello(MachineId machine) => outputs.Add(new Output.Send(machine, new PeerMessage(raft.Cluster, store, new PeerBody.Hello(
-        settings.Address, settings.Addresses, settings.Lease, settings.Witness, settings.Incarnation, raft.IsFormed, AreAllMet))));
+        settings.Address, settings.Addresses, settings.Lease, settings.Witness, settings.Incarnation, raft.IsFormed, AreAllMet, settings.FeatureLevel, replica.State.FeatureLevel))));
 
     private void NoteFormed(Command.Form form) => outputs.Add(new Output.Noted(
         Severity.Information, "formed", $"The cluster {form.Cluster} is formed: {string.Join(", ", form.Members.Select(member => member.Machine))}."));

@@ -18,6 +18,14 @@ internal sealed class HeartbeatCargo(MachineSettings settings, SessionHolder hol
 
     public Requests Requests { get; set; } = null!;
 
+    public Barriers Barriers { get; set; } = null!;
+
+    // A report of many services is large, and many Appends may be on their way before the leader has it: it is not said again with each of them. A small one
+    // is: that costs nothing, and a lost one is replaced at once.
+    private const int SmallReport = 32;
+    private readonly TimeSpan _reportAgainAfter = new LeaseTiming(settings.Lease).Heartbeat * 3;
+    private (long Version, long KnownReport, Instant At) _reported = (0, 0, new Instant(long.MinValue / 2));
+    private Instant _appendHeardAt;
     private long _nextRound = 1;
 
     public ImmutableArray<SessionAge> AgesForRound(Instant now) => Duties.Ages(now);
@@ -28,9 +36,25 @@ internal sealed class HeartbeatCargo(MachineSettings settings, SessionHolder hol
 
     public long KnownReport(MachineId machine) => Duties.KnownReport(machine);
 
-    public MachineReport? ReportUnlessKnown(long version) => local.Report.Version == version ? null : local.Report;
+    public MachineReport? ReportUnlessKnown(long version)
+    {
+        var report = local.Report;
+        var wasSaid = _reported.Version == report.Version && _reported.KnownReport == version && _appendHeardAt - _reported.At < _reportAgainAfter;
+        var isSmall = report.Services.Length <= SmallReport && (report.Proposal?.Length ?? 0) <= SmallReport;
+        if (report.Version == version || (wasSaid && !isSmall))
+        {
+            return null;
+        }
 
-    public void AgesReceived(ImmutableArray<SessionAge> ages, Instant now) => Ages.Received(ages, now);
+        _reported = (report.Version, version, _appendHeardAt);
+        return report;
+    }
+
+    public void AgesReceived(ImmutableArray<SessionAge> ages, Instant now)
+    {
+        _appendHeardAt = now; // What this very Append leaves unsaid is asked for next.
+        Ages.Received(ages, now);
+    }
 
     public void AnswerReceived(MachineId from, Stamp stamp, MachineReport? report, Instant now)
     {
@@ -57,6 +81,7 @@ internal sealed class HeartbeatCargo(MachineSettings settings, SessionHolder hol
     {
         _nextRound = 1;
         Duties.Elected(voters, noOpIndex, now);
+        Barriers.Elected();
     }
 
     public void Deposed()

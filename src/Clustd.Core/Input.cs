@@ -9,8 +9,11 @@ public readonly record struct DriverConnection(long Value) : IComparable<DriverC
     public int CompareTo(DriverConnection other) => Value.CompareTo(other.Value);
 }
 
-/// <summary>What a driver says it was last told and has acknowledged, for one service.</summary>
-public readonly record struct DriverServiceState(ServiceName Service, bool IsMaster, Token Token);
+/// <summary>
+/// What a driver says of one service when it registers: what it may be running (master) or has stopped. Unsettled: it may be running, but a start or stop is
+/// in flight or has failed, so nobody can say that it does.
+/// </summary>
+public readonly record struct DriverServiceState(ServiceName Service, bool IsMaster, Token Token, bool Unsettled = false);
 
 /// <summary>What a driver says of itself when it registers. Services empty: it follows the default service (or the only one there is).</summary>
 public sealed record DriverRegistration
@@ -64,7 +67,11 @@ public abstract record Input
     public sealed record DriverAnswered(DriverConnection Connection, ServiceName Service, long Sequence, string? Error) : Input;
 
     /// <summary>The driver asks how long its lease is from its own stamp on.</summary>
-    public sealed record DriverRenewed(DriverConnection Connection, long Stamp) : Input;
+    public sealed record DriverRenewed(DriverConnection Connection, long Stamp) : Input
+    {
+        /// <summary>What the driver counts to hold from its stamp on, whoever granted it; null: it does not say.</summary>
+        public TimeSpan? Left { get; init; }
+    }
 
     /// <summary>Proof, from a guard: nothing that this instance started for this service under this token (or before) is left.</summary>
     public sealed record DriverStopped(DriverName Name, string Instance, ServiceName Service, Token Token, string Reason) : Input;
@@ -74,6 +81,15 @@ public abstract record Input
 
     public sealed record RequestMade(string Id, Request Request) : Input;
 
+    /// <summary>A reader wants to see all that was decided before now: answered by <see cref="Output.BarrierAnswered"/>. The id is unique for ever.</summary>
+    public sealed record BarrierRequested(string Id) : Input;
+
     /// <summary>Stop everything here in good order, release, leave. Answered by <see cref="Output.Departed"/>.</summary>
     public sealed record GoodbyeRequested(string Reason) : Input;
+
+    /// <summary>
+    /// This daemon ends in order to be started again: its drivers go on under one long lease, if a majority grants it. Answered by
+    /// <see cref="Output.RequestAnswered"/> as soon as that is known, if Id is not null, and in any case by <see cref="Output.ReadyToRestart"/>.
+    /// </summary>
+    public sealed record RestartRequested(string Reason, string? Id = null) : Input;
 }

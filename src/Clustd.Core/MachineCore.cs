@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using System.Diagnostics;
 using Clustd.Core.Cluster;
 using Clustd.Core.Leading;
@@ -21,12 +22,18 @@ public sealed class MachineCore
     private readonly LocalServices _local;
     private readonly LeaderDuties _duties;
     private readonly Requests _requests;
+    private readonly Barriers _barriers;
+    private readonly AnnouncedLevels _levels;
+    private readonly Stalls _stalls;
     private readonly Forming _forming;
     private readonly Proposals _proposals;
     private readonly Departure _departure;
+    private readonly Restart _restart;
+    private readonly Membership _membership;
     private readonly long _storedLastIndex;
     private Instant _lastStepAt;
     private bool _hadHold;
+    private bool _isTooNewNoted;
 
     public MachineCore(MachineSettings settings, StoredState stored, Instant now)
     {
@@ -34,24 +41,34 @@ public sealed class MachineCore
         Store = stored.Store;
         _timing = new LeaseTiming(settings.Lease);
         var random = new SeededRandom(settings.Seed);
-        _holder = new SessionHolder(settings.Self, stored.Store, settings.Incarnation);
-        _local = new LocalServices(settings, now) { StoredLastIndex = stored.Entries.Length };
+        _holder = new SessionHolder(settings.Self, stored.Store, settings.Incarnation, settings.PlantedBug);
+        _local = new LocalServices(settings, now)
+        {
+            StoredLastIndex = stored.LastIndex,
+            FormerGraces = FormerLeases.GracesIn(stored, settings.Self),
+        };
         _cargo = new HeartbeatCargo(settings, _holder, _local, now);
         _raft = new Raft.Raft(settings, stored, _cargo, random, _outputs, now);
-        _replica = new Replica(_raft, now);
-        _duties = new LeaderDuties(settings, _raft, _replica, _outputs)
+        _replica = new Replica(_raft, stored.Snapshot, now, settings.SnapshotEvery, settings.PlantedBug);
+        _levels = new AnnouncedLevels(settings);
+        _duties = new LeaderDuties(settings, _raft, _replica, _levels, _outputs)
         {
             SendTo = _raft.Send,
             EchoedHere = echo => _holder.Echoed(echo, _replica.State),
         };
-        _requests = new Requests(settings, _raft, _replica, _duties, _outputs);
+        _forming = new Forming(settings, stored.Store, _raft, _replica, _levels, random, _outputs);
+        _membership = new Membership(settings, _raft, _replica, _duties, _forming);
+        _requests = new Requests(settings, _raft, _replica, _duties, _membership, _levels, _outputs);
+        _barriers = new Barriers(settings, _raft, _replica, _levels, _outputs);
+        _stalls = new Stalls(settings, _raft, _duties, _outputs);
         _cargo.Replica = _replica;
         _cargo.Duties = _duties;
         _cargo.Requests = _requests;
-        _forming = new Forming(settings, stored.Store, _raft, random, _outputs);
+        _cargo.Barriers = _barriers;
         _proposals = new Proposals(settings.Self, settings.Incarnation, _raft, _replica, _duties, _timing.Heartbeat * 2);
         _departure = new Departure(settings, _raft, _replica, _holder, _local, _outputs);
-        _storedLastIndex = stored.Entries.Length;
+        _restart = new Restart(settings, _raft, _replica, _holder, _local, _outputs);
+        _storedLastIndex = stored.LastIndex;
         _lastStepAt = now;
         WakeAt = now;
     }
@@ -108,7 +125,16 @@ public sealed class MachineCore
         [.. _local.View],
         [.. _local.DriverViews],
         [.. _duties.Reasons.Select(reason => (reason.Key, reason.Value))],
-        _departure.IsLeaving);
+        _departure.IsLeaving)
+    {
+        Stalls = StallsKnown(),
+        IsRestarting = _restart.IsRestarting,
+        Graces =
+        [
+            .. _replica.State.Sessions.Values.SelectMany(session => session.Graces.Values.Select(grace =>
+                new GraceView(session.Machine, _replica.AppliedAt(grace.Index) + LeaseTiming.Stretch(grace.Duration) - now))),
+        ],
+    };
 
     /// <summary>Rule 8: time that this loop slept through is nobody else's silence.</summary>
     private void NoticeStall(Instant now)
@@ -117,6 +143,7 @@ public sealed class MachineCore
         {
             _duties.ExtendBy(now - WakeAt);
             _raft.ExtendBy(now - WakeAt);
+            _stalls.LoopWasLate(now - WakeAt, now);
         }
     }
 
@@ -130,10 +157,12 @@ public sealed class MachineCore
                 _forming.Tick(now);
                 break;
             case Input.PeerConnected peer:
+                _levels.Forget(peer.Machine);
                 _raft.PeerConnected(peer.Machine, now);
                 _forming.PeerConnected(peer.Machine);
                 break;
             case Input.PeerLost peer:
+                _levels.Forget(peer.Machine);
                 _raft.PeerLost(peer.Machine, now);
                 _forming.PeerLost(peer.Machine);
                 break;
@@ -141,6 +170,7 @@ public sealed class MachineCore
                 Hear(spoke.From, spoke.Message, now);
                 break;
             case Input.Persisted persisted:
+                _stalls.Persisted(persisted.Sequence);
                 _raft.Persisted(persisted.Sequence, now);
                 _forming.Persisted();
                 break;
@@ -154,7 +184,7 @@ public sealed class MachineCore
                 _local.Answered(driver.Connection, driver.Service, driver.Sequence, driver.Error, now);
                 break;
             case Input.DriverRenewed driver:
-                _local.Renewed(driver.Connection, driver.Stamp, now);
+                _local.Renewed(driver.Connection, driver.Stamp, driver.Left, now);
                 break;
             case Input.DriverStopped driver:
                 _local.Stopped(driver.Name, driver.Instance, driver.Service, driver.Token, driver.Reason, now);
@@ -165,8 +195,18 @@ public sealed class MachineCore
             case Input.RequestMade request:
                 _requests.Made(request.Id, request.Request, now);
                 break;
+            case Input.BarrierRequested barrier:
+                _barriers.Requested(barrier.Id, now);
+                break;
             case Input.GoodbyeRequested goodbye:
+                _restart.Abandon();
                 _departure.Begin(goodbye.Reason, now);
+                break;
+            case Input.RestartRequested restart when _departure.IsLeaving:
+                _restart.Refuse(restart.Id, $"Cannot restart {Settings.Self}: it is leaving already. Start it when its daemon has ended.");
+                break;
+            case Input.RestartRequested restart:
+                _restart.Begin(restart.Reason, restart.Id, now);
                 break;
             default:
                 throw new UnreachableException($"Input {input.GetType().Name} has no rule.");
@@ -175,6 +215,7 @@ public sealed class MachineCore
 
     private void Hear(MachineId from, PeerMessage message, Instant now)
     {
+        _raft.Met(from, message.Sender);
         switch (message.Body)
         {
             case PeerBody.Hello hello:
@@ -188,8 +229,25 @@ public sealed class MachineCore
                 return;
         }
 
-        // A voter is (machine, store): whoever speaks with another store, or from another cluster, is not heard.
-        if (!_raft.IsFromMember(from, message) || !_raft.IsVoter)
+        if (message.Body is PeerBody.Append or PeerBody.SnapshotChunk)
+        {
+            if (!_raft.IsFormed)
+            {
+                _local.Joined();
+                _raft.Join(message.Cluster);
+            }
+        }
+
+        // A voter is (machine, store): what somebody with another store, or from another cluster, promises or wants does not count.
+        var isHeard = message.Body is PeerBody.PreVote or PeerBody.Vote or PeerBody.Append or PeerBody.SnapshotChunk or PeerBody.SetBack or PeerBody.TakeOver or PeerBody.Echo
+            ? _raft.IsFromCluster(message)
+            : _raft.IsFromMember(from, message);
+        if (!isHeard || _raft.IsRefused)
+        {
+            return;
+        }
+
+        if ((message.Body is PeerBody.Append append && IsTooNew(from, append)) || (message.Body is PeerBody.SnapshotChunk && Settings.FeatureLevel < FeatureLevels.Membership))
         {
             return;
         }
@@ -208,6 +266,12 @@ public sealed class MachineCore
             case PeerBody.AskAnswer answer:
                 _requests.Answered(answer);
                 break;
+            case PeerBody.AskBarrier ask:
+                _barriers.AskedBy(from, ask, now);
+                break;
+            case PeerBody.BarrierAnswer answer:
+                _barriers.Answered(answer);
+                break;
             default:
                 _raft.Receive(from, message.Body, now);
                 break;
@@ -218,22 +282,34 @@ public sealed class MachineCore
     private void Settle(bool isTick, Instant now)
     {
         Apply(now);
+        _stalls.Continue(now);
+        _local.Stalled = _stalls.Sentence;
         if (_raft.IsLeader)
         {
             _duties.ReportReceived(Settings.Self, _local.Report); // A leader that leaves must not choose itself again.
         }
 
         _duties.Decide(isTick, now);
+        _membership.Decide(now);
         _local.Reconcile(_replica.State, _holder.Hold, now, _outputs);
         _departure.Continue(now);
-        _proposals.Want(_local.Wanted, _departure.Wanted, now);
+        _restart.Continue(now);
+        _proposals.Want(_local.Wanted, _departure.Wanted ?? _restart.Wanted ?? _local.GraceEnd, now);
         NoteHold(now);
+        _barriers.Continue(now);
         _raft.AnnounceCommit(now);
         _raft.Replicate(now);
+        var before = _outputs.Count;
         _raft.Flush();
+        if (_outputs.Count > before && _outputs[before] is Output.Persist persist)
+        {
+            _stalls.Persisting(persist.Sequence, now);
+        }
 
         var wakeAt = Instant.Min(Instant.Min(_raft.WakeAt, _duties.WakeAt), Instant.Min(_local.WakeAt, _requests.WakeAt));
         wakeAt = Instant.Min(wakeAt, Instant.Min(_proposals.WakeAt, Instant.Min(_departure.WakeAt, _forming.WakeAt)));
+        wakeAt = Instant.Min(wakeAt, Instant.Min(_barriers.WakeAt, _stalls.WakeAt));
+        wakeAt = Instant.Min(wakeAt, _restart.WakeAt);
         if (_hadHold)
         {
             wakeAt = Instant.Min(wakeAt, _holder.Hold.Until);
@@ -242,9 +318,49 @@ public sealed class MachineCore
         WakeAt = Instant.Max(wakeAt, now);
     }
 
+    /// <summary>What a newer leader has put into the log cannot be read here: it must not be taken for anything else. Its binary would not even get it off the wire.</summary>
+    private bool IsTooNew(MachineId from, PeerBody.Append append)
+    {
+        foreach (var entry in append.Entries)
+        {
+            if (FeatureLevels.ToRead(entry.Command) > Settings.FeatureLevel)
+            {
+                if (!_isTooNewNoted)
+                {
+                    _isTooNewNoted = true;
+                    _outputs.Add(new Output.Noted(
+                        Severity.Error, "too-old", $"{FeatureLevels.TooOld(Settings.Self, FeatureLevels.ToRead(entry.Command), Settings.FeatureLevel)} ({from} sent what it cannot read.)"));
+                }
+
+                return true;
+            }
+        }
+
+        return false;
+    }
+
+    private ImmutableArray<(MachineId Machine, string Sentence)> StallsKnown()
+    {
+        var stalls = ImmutableArray.CreateBuilder<(MachineId, string)>();
+        if (_stalls.Sentence is { } own)
+        {
+            stalls.Add((Settings.Self, own));
+        }
+
+        foreach (var (machine, report) in _duties.Reports)
+        {
+            if (machine != Settings.Self && report.Stalled is { } stalled)
+            {
+                stalls.Add((machine, stalled));
+            }
+        }
+
+        return stalls.DrainToImmutable();
+    }
+
     private void Apply(Instant now)
     {
-        var isChanged = false;
+        var isChanged = _replica.TakeOverSnapshot(now);
         while (_replica.ApplyNext(now) is { } entry)
         {
             isChanged = true;
@@ -266,7 +382,12 @@ public sealed class MachineCore
 
         if (isChanged)
         {
-            _holder.StateApplied(_replica.State);
+            if (_replica.State.FeatureLevel >= FeatureLevels.Membership)
+            {
+                _replica.Compact();
+            }
+
+            _holder.StateApplied(_replica.State, now);
             _cargo.Ages.ForgetEnded(_replica.State);
         }
     }

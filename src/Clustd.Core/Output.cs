@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using Clustd.Core.Cluster;
 using Clustd.Core.Raft;
 
 namespace Clustd.Core;
@@ -31,9 +32,10 @@ public abstract record Output
     public sealed record Disconnect(MachineId Machine, string Reason) : Output;
 
     /// <summary>
-    /// Make durable, in order, and answer with <see cref="Input.Persisted"/>: first the truncation, then the entries, then term and vote, in one transaction.
+    /// Make durable, in order, and answer with <see cref="Input.Persisted"/>: first the truncation, then the snapshot (it takes the place of the former one and of
+    /// all entries up to its applied index), then the entries, then term and vote, in one transaction.
     /// </summary>
-    public sealed record Persist(long Sequence, HardState? HardState, long? TruncateFrom, ImmutableArray<LogEntry> Entries) : Output;
+    public sealed record Persist(long Sequence, HardState? HardState, long? TruncateFrom, ImmutableArray<LogEntry> Entries, ClusterState? Snapshot = null) : Output;
 
     /// <summary>Services: those it will be told about. KillTimeout is the longest it may take once the lease is over.</summary>
     public sealed record DriverAccepted(DriverConnection Connection, ImmutableArray<ServiceName> Services, TimeSpan Lease, TimeSpan KillTimeout) : Output;
@@ -50,7 +52,14 @@ public abstract record Output
     /// The lease in effect is from the driver's stamp on; zero is none. Null: this daemon has just started and cannot tell yet, so the
     /// driver keeps what the former one gave it (a daemon that is back within the lease costs no failover, P5).
     /// </summary>
-    public sealed record DriverLease(DriverConnection Connection, long Stamp, TimeSpan? Left) : Output;
+    public sealed record DriverLease(DriverConnection Connection, long Stamp, TimeSpan? Left) : Output
+    {
+        /// <summary>This lease takes the place of a longer one, which a daemon gave before it restarted.</summary>
+        public bool Shortens { get; init; }
+    }
+
+    /// <summary>Index: this machine has applied all that was decided when the barrier was asked for. Null: that is not known, and Sentence says why, in three parts.</summary>
+    public sealed record BarrierAnswered(string Id, long? Index, string Sentence) : Output;
 
     public sealed record RequestAnswered(string Id, RequestOutcome Outcome) : Output;
 
@@ -59,6 +68,12 @@ public abstract record Output
     /// </summary>
     public sealed record Noted(Severity Severity, string Kind, string Sentence, ServiceName? Service = null, long? Index = null) : Output;
 
+    /// <summary>This machine's store is not what the cluster knows it to be; in three parts. The daemon must end: nothing that it says is heard any more.</summary>
+    public sealed record StoreRefused(string Reason) : Output;
+
     /// <summary>The goodbye is complete: nothing runs here, the session has ended. The daemon may exit.</summary>
     public sealed record Departed : Output;
+
+    /// <summary>The daemon may exit, to be started again: its drivers go on. HasGrace false: only for what is left of the ordinary lease.</summary>
+    public sealed record ReadyToRestart(bool HasGrace) : Output;
 }

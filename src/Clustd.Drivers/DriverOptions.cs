@@ -49,11 +49,10 @@ public sealed record DriverHost
         Services = options.Service is null ? [] : [options.Service],
         Order = options.Order,
         Required = options.Required,
+        // Never `Certain`, which would end this process: all built-in drivers share it, and one that is late must not take the others with it.
         Stop = stop,
         StopTimeout = options.StopTimeout,
         KillTimeout = options.KillTimeout,
-        // All built-in drivers share one process: one that is late must not take the others with it.
-        EndProcessAtDeadline = false,
     };
 
     private static string NameOf(DriverOptions options, string kind) => options.Service is null ? kind : $"{kind}-{options.Service}";

@@ -51,7 +51,7 @@ public sealed class ExecDriver : DriverMachine
 
     /// <param name="told">Called with the trigger when the command is about to start, and when it is about to be stopped.</param>
     public ExecDriver(ExecOptions options, DriverHost host, Action<Trigger> told)
-        : base(host.ClientOf(options, Kind, StopGuarantee.Certain), host.Address)
+        : base(host.ClientOf(options, Kind, StopGuarantee.CertainByGuard), host.Address)
     {
         if (options.Command.Count == 0) throw new ArgumentException("Cannot run nothing: no command is given. Add it behind `--`.", nameof(options));
         (_options, _host, _told) = (options, host, told);
@@ -80,7 +80,7 @@ public sealed class ExecDriver : DriverMachine
         // The SDK's own stops (this process shuts down) come without a limit: nobody is waiting for the clock.
         if (trigger.Limit <= TimeSpan.Zero && !trigger.Kill)
             trigger = trigger with { Limit = trigger.IsMaster ? StartTimeoutDefault : _options.StopTimeout ?? StopTimeoutDefault };
-        _app.LeaseChanged(Lease);
+        _app.LeaseChanged(LeaseEnd);
         if (trigger.IsMaster) await StartAsync(trigger, cancellationToken).ConfigureAwait(false);
         else await StopAsync(trigger, cancellationToken).ConfigureAwait(false);
     }
@@ -104,7 +104,7 @@ public sealed class ExecDriver : DriverMachine
         {
             _isRunning = false;
             // Without a lease it is not the command's fault: the daemon tries again.
-            if (Lease.IsValid(DriverClock.NowUs)) _ended.TrySetResult(new ExecEnd.NotStarted(e.Message));
+            if (LeaseEnd.IsValid(DriverClock.NowUs)) _ended.TrySetResult(new ExecEnd.NotStarted(e.Message));
             throw;
         }
     }

@@ -19,7 +19,7 @@ public sealed class ShellDriver : DriverMachine
     private readonly ScriptPair? _scripts;
 
     public ShellDriver(ShellDriverOptions options, DriverHost host)
-        : base(host.ClientOf(options, Kind, options.Run is null ? StopGuarantee.BestEffort : StopGuarantee.Certain), host.Address)
+        : base(host.ClientOf(options, Kind, options.Run is null ? StopGuarantee.BestEffort : StopGuarantee.CertainByGuard), host.Address)
     {
         if (options.Validate() is [var error, ..]) throw new ArgumentException(error, nameof(options));
         (_options, _host) = (options, host);
@@ -33,7 +33,7 @@ public sealed class ShellDriver : DriverMachine
         else
         {
             _scripts = new ScriptPair(name, options.Start, options.Stop, host.Guard,
-                (trigger, script) => Describe(trigger, script, Lease) with { IsScript = true, Report = null }, _output.Add, Log);
+                (trigger, script) => Describe(trigger, script, LeaseEnd) with { IsScript = true, Report = null }, _output.Add, Log);
         }
     }
 
@@ -47,7 +47,7 @@ public sealed class ShellDriver : DriverMachine
             trigger = trigger with { Limit = trigger.IsMaster ? StartTimeoutDefault : _options.StopTimeout ?? StopTimeoutDefault };
         if (_app is not null)
         {
-            _app.LeaseChanged(Lease);
+            _app.LeaseChanged(LeaseEnd);
             return trigger.IsMaster ? _app.StartAsync(trigger, cancellationToken) : _app.StopAsync(trigger, cancellationToken);
         }
         return trigger.IsMaster ? _scripts!.StartAsync(trigger, cancellationToken) : _scripts!.StopAsync(trigger, cancellationToken);

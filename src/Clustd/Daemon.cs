@@ -1,6 +1,7 @@
 using System.Security.Cryptography;
 using Clustd.Config;
 using Clustd.Core;
+using Clustd.Core.Cluster;
 using Clustd.Http;
 using Clustd.Hub;
 using Clustd.Peers;
@@ -42,8 +43,10 @@ public sealed class Daemon : IAsyncDisposable
         var incarnation = RandomUInt64();
         var settings = config.ToMachineSettings(incarnation, RandomUInt64(), DateTimeOffset.UtcNow.ToUnixTimeSeconds());
 
-        var builder = WebApplication.CreateSlimBuilder();
-        builder.Logging.ClearProviders().AddProvider(new SaidLog(options.Say));
+        // Empty: an appsettings.json where somebody happened to start us is not our configuration, and is not watched for changes.
+        var builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions { ContentRootPath = AppContext.BaseDirectory });
+        builder.Services.AddRoutingCore();
+        builder.Logging.AddProvider(new SaidLog(options.Say));
         builder.Services.Configure<HostOptions>(host => host.ShutdownTimeout = TimeSpan.FromSeconds(1));
         OnePort = new OnePortOptions
         {
@@ -52,6 +55,9 @@ public sealed class Daemon : IAsyncDisposable
             Identity = Task.FromResult(identity),
             OnWrongSecret = (remote, theirs) => _network!.ReportWrongSecret(remote, theirs),
         };
+        builder.WebHost.UseKestrelCore();
+        // A message goes from the socket to the loop's inbox on one thread instead of three. Nothing that serves a connection here blocks.
+        builder.WebHost.UseSockets(sockets => sockets.UnsafePreferInlineScheduling = true);
         builder.WebHost.ConfigureKestrel(kestrel => kestrel.ListenOnOnePort(OnePort));
         builder.Services.AddSingleton<IHostLifetime, NoLifetime>(); // Signals are the command's business.
         _app = builder.Build();
@@ -93,7 +99,7 @@ public sealed class Daemon : IAsyncDisposable
                 OldSecret = config.Cluster.OldSecret,
                 HostNames = [config.Cluster.Id, config.Server.RemoteAddress.Host],
                 Version = options.Version,
-                LoopLateness = () => _loop.Punctuality.TickLateness.Maximum,
+                Process = OwnProcess,
                 WallClockOf = _wallClock.Of,
                 Warnings = RefusedPeers,
             },
@@ -104,6 +110,9 @@ public sealed class Daemon : IAsyncDisposable
 
     /// <summary>The exit code, once the daemon has left or failed.</summary>
     public Task<int> Completion => _completion.Task;
+
+    /// <summary>Once <see cref="Completion"/> is there: it ended in order to be started again, so its drivers are to go on.</summary>
+    public bool IsRestarting { get; private set; }
 
     private OnePortOptions OnePort { get; }
 
@@ -116,7 +125,16 @@ public sealed class Daemon : IAsyncDisposable
     {
         var certificates = ClusterIdentity.CreateAsync(config.Cluster.Id, config.Cluster.Secret, config.Cluster.OldSecret);
         var store = SqliteStore.Open(config.Server.DataDirectory, $"clustd daemon '{config.Cluster.Id}'");
-        var daemon = new Daemon(config, options, store, await certificates);
+        var identity = await certificates;
+        if (FeatureLevels.WhyNotStart(new MachineId(config.Cluster.Id), store.Stored, FeatureLevels.Own) is { } refusal)
+        {
+            var path = store.DatabasePath;
+            store.Dispose();
+            identity.Dispose();
+            throw new StoreTooNewException(path, refusal);
+        }
+
+        var daemon = new Daemon(config, options, store, identity);
         try
         {
             // Listen first: whoever is told that we are here must be able to reach us.
@@ -172,9 +190,18 @@ public sealed class Daemon : IAsyncDisposable
         CancelTrigger = _hub.Perform,
         DriverLease = _hub.Perform,
         RequestAnswered = answered => _api.Perform(answered),
+        BarrierAnswered = answered => _api.Perform(answered),
         Noted = OnNoted,
         Departed = _ => _completion.TrySetResult(_exitCode),
+        ReadyToRestart = OnReadyToRestart,
+        StoreRefused = refused => OnStoreRefused(refused.Reason),
     };
+
+    private void OnReadyToRestart(Output.ReadyToRestart ready)
+    {
+        IsRestarting = true;
+        _completion.TrySetResult(_exitCode);
+    }
 
     private void OnPersisted(long sequence) => _loop.Post(new Input.Persisted(sequence));
 
@@ -191,6 +218,14 @@ public sealed class Daemon : IAsyncDisposable
         _options.Say(Severity.Error, failure.Message);
         _exitCode = 1;
         RequestGoodbye("its store cannot be written");
+    }
+
+    private void OnStoreRefused(string reason)
+    {
+        // No goodbye: nobody hears this machine any more. What runs here stops at the end of its lease, as on a machine that was lost.
+        _options.Say(Severity.Error, reason);
+        _exitCode = 1;
+        _completion.TrySetResult(_exitCode);
     }
 
     private void OnBrokenInvariant(Exception broken)
@@ -244,6 +279,22 @@ public sealed class Daemon : IAsyncDisposable
         {
             _options.Say(noted.Severity, noted.Sentence);
         }
+    }
+
+    private ProcessStatus OwnProcess()
+    {
+        var punctuality = _loop.Punctuality;
+        var commits = _writer.Commits;
+        return new ProcessStatus(
+            punctuality.Lateness.Maximum.TotalMilliseconds,
+            punctuality.Lateness.Percentile99.TotalMilliseconds,
+            punctuality.Priority.ToString(),
+            punctuality.PeerMessagesDropped,
+            GC.GetTotalPauseDuration().TotalMilliseconds,
+            GC.GetTotalAllocatedBytes(),
+            commits.Median.TotalMilliseconds,
+            commits.Percentile99.TotalMilliseconds,
+            commits.Maximum.TotalMilliseconds);
     }
 
     /// <summary>What the core cannot see; the status warns of two machines and of best-effort drivers by itself.</summary>

@@ -20,11 +20,24 @@ internal sealed partial class LoopAlarm : IDisposable
     private readonly SafeFileHandle _bell = Own(EventFd(0, NonBlocking | CloseOnExec));
     private readonly SafeFileHandle _timer = Own(TimerFdCreate(ClockBootTime, NonBlocking | CloseOnExec));
 
-    /// <summary>Ends the present <see cref="Sleep"/>, or else the next one at once. Any thread.</summary>
+    /// <summary>Ends the present <see cref="Sleep"/>, or else the next one at once. Any thread, and at any time: after <see cref="Dispose"/> it does nothing.</summary>
     public void Ring()
     {
-        ulong one = 1;
-        _ = Write((int)_bell.DangerousGetHandle(), ref one, sizeof(ulong)); // fails only when the counter is full: it rings already
+        var isHeld = false;
+        try
+        {
+            _bell.DangerousAddRef(ref isHeld); // Else the number could be another file's by now.
+            ulong one = 1;
+            _ = Write((int)_bell.DangerousGetHandle(), ref one, sizeof(ulong)); // fails only when the counter is full: it rings already
+        }
+        catch (ObjectDisposedException)
+        {
+            // There is nobody left to wake.
+        }
+        finally
+        {
+            if (isHeld) _bell.DangerousRelease();
+        }
     }
 
     /// <summary>Returns after the duration, when rung, or for no reason. One thread only.</summary>
@@ -49,8 +62,8 @@ internal sealed partial class LoopAlarm : IDisposable
             Check(-1);
         }
 
-        // Setting the timer anew makes it unreadable again, so only the bell must be emptied.
-        _ = Read(bell, out _, sizeof(ulong));
+        // Setting the timer anew makes it unreadable again, so only a bell that rang must be emptied.
+        if (polled[0].Happened != 0) _ = Read(bell, out _, sizeof(ulong));
     }
 
     public void Dispose()

@@ -22,9 +22,8 @@ public sealed record MachineLoopSurroundings
     public Action TurnCompleted { get; init; } = static () => { };
 }
 
-/// <summary>How punctual the loop is, for status and doctor. Niceness 0: the thread's priority could not be raised.</summary>
-public sealed record MachineLoopPunctuality(
-    DurationSummary TickLateness, DurationSummary Steps, long Turns, long PeerMessagesDropped, int Niceness);
+/// <summary>How punctual the loop is, for status and doctor. Lateness: of ticks, against when the core wanted to be woken.</summary>
+public sealed record MachineLoopPunctuality(RecentSummary Lateness, DurationSummary Steps, long Turns, long PeerMessagesDropped, LoopPriority Priority);
 
 /// <summary>
 /// The only place where I/O meets decisions: one thread owns the <see cref="MachineCore"/>, everybody else posts to its inbox. A turn:
@@ -47,7 +46,7 @@ public sealed class MachineLoop : IAsyncDisposable
     private readonly MachineLoopSurroundings _surroundings;
     private readonly LoopAlarm _alarm = new();
     private readonly TaskCompletionSource _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
-    private readonly DurationRing _lateness = new();
+    private readonly RecentDurations _lateness = new();
     private readonly DurationRing _steps = new();
 
     private readonly Lock _gate = new();
@@ -57,7 +56,7 @@ public sealed class MachineLoop : IAsyncDisposable
     private long _dropped; // guarded by _gate
 
     private long _turns;
-    private int _niceness;
+    private LoopPriority _priority; // guarded by _gate
 
     public MachineLoop(MachineCore core, MachineLoopSurroundings surroundings)
         : this(core, core.Step, () => core.WakeAt, surroundings)
@@ -80,7 +79,7 @@ public sealed class MachineLoop : IAsyncDisposable
         {
             lock (_gate)
             {
-                return new(_lateness.Summarize(), _steps.Summarize(), Volatile.Read(ref _turns), _dropped, Volatile.Read(ref _niceness));
+                return new(_lateness.Summarize(OnRing(_surroundings.Clock())), _steps.Summarize(), Volatile.Read(ref _turns), _dropped, _priority);
             }
         }
     }
@@ -184,7 +183,7 @@ public sealed class MachineLoop : IAsyncDisposable
         var time = _surroundings.Clock();
         if (time >= wakeAt)
         {
-            _lateness.Add(time - wakeAt);
+            _lateness.Add(time - wakeAt, OnRing(time));
             Step(new Input.Tick(), time);
         }
 
@@ -222,7 +221,12 @@ public sealed class MachineLoop : IAsyncDisposable
     {
         try
         {
-            Volatile.Write(ref _niceness, ThreadNiceness.Raise());
+            var priority = LoopPriority.Raise();
+            lock (_gate)
+            {
+                _priority = priority;
+            }
+
             while (!IsEnding())
             {
                 Turn();
@@ -263,10 +267,11 @@ public sealed class MachineLoop : IAsyncDisposable
 
             wasEmpty = _inbox.Count == 0;
             _inbox.Enqueue(delivery);
-            if (wasEmpty)
-            {
-                _alarm.Ring(); // inside the lock: DisposeAsync closes the bell only once _ending keeps everybody out
-            }
+        }
+
+        if (wasEmpty)
+        {
+            _alarm.Ring(); // Outside of the lock: what is woken takes it at once. A bell that is gone meanwhile does not mind.
         }
 
         return true;
@@ -279,6 +284,8 @@ public sealed class MachineLoop : IAsyncDisposable
             return _inbox.TryDequeue(out delivery);
         }
     }
+
+    private static TimeSpan OnRing(Instant instant) => instant - Instant.Origin;
 
     private bool IsEnding()
     {

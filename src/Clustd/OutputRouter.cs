@@ -27,9 +27,15 @@ public sealed record OutputRouter
 
     public required Action<Output.RequestAnswered> RequestAnswered { get; init; }
 
+    public required Action<Output.BarrierAnswered> BarrierAnswered { get; init; }
+
     public required Action<Output.Noted> Noted { get; init; }
 
     public required Action<Output.Departed> Departed { get; init; }
+
+    public required Action<Output.ReadyToRestart> ReadyToRestart { get; init; }
+
+    public required Action<Output.StoreRefused> StoreRefused { get; init; }
 
     public void Perform(Output output)
     {
@@ -62,11 +68,20 @@ public sealed record OutputRouter
             case Output.RequestAnswered answered:
                 RequestAnswered(answered);
                 break;
+            case Output.BarrierAnswered answered:
+                BarrierAnswered(answered);
+                break;
             case Output.Noted noted:
                 Noted(noted);
                 break;
+            case Output.StoreRefused refused:
+                StoreRefused(refused);
+                break;
             case Output.Departed departed:
                 Departed(departed);
+                break;
+            case Output.ReadyToRestart ready:
+                ReadyToRestart(ready);
                 break;
             default:
                 throw new UnreachableException($"No part of the daemon performs {output.GetType().Name}.");

@@ -10,6 +10,7 @@ namespace Clustd;
 internal sealed class WaitingReport(PeerNetwork network, MachineLoop loop, int machines, Action<Severity, string> say)
 {
     private static readonly TimeSpan LookEvery = TimeSpan.FromMilliseconds(500);
+    private static readonly TimeSpan LookEveryWhenWell = TimeSpan.FromSeconds(2);
     private static readonly TimeSpan SayAgainAfter = TimeSpan.FromSeconds(30);
 
     public async Task RunAsync(CancellationToken cancellationToken)
@@ -26,6 +27,7 @@ internal sealed class WaitingReport(PeerNetwork network, MachineLoop loop, int m
                 var waitsFor = view.HoldLeft > TimeSpan.Zero || view.IsLeaving ? "" : Sentence(view);
                 if (waitsFor != advice)
                 {
+                    timer.Period = waitsFor.Length > 0 ? LookEvery : LookEveryWhenWell;
                     advice = waitsFor; // Only what stays the same for two looks is said: a start that takes half a second needs no comment.
                     continue;
                 }
@@ -53,7 +55,7 @@ internal sealed class WaitingReport(PeerNetwork network, MachineLoop loop, int m
             return missing.Count == 0 ? $"{forming}." : $"waiting for {missing.Count} of {machines}: {faults}. A new cluster forms once all machines have met.";
         }
 
-        var need = (view.Voters.Length / 2) + 1;
+        var need = (view.Voters.Count() / 2) + 1;
         return missing.Count == 0
             ? "waiting for a leader and a session."
             : $"waiting for a majority: {view.Connected.Length + 1} of {machines} machines are here and {need} are needed. {faults}.";

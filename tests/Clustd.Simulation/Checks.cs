@@ -26,6 +26,11 @@ internal sealed class Checks(World world)
 
     public int Elections => _leaders.Count;
 
+    /// <summary>The highest feature level that any leader has put into its log, and when, µs.</summary>
+    public int HighestLevelProposed { get; private set; } = 1;
+
+    public long LevelProposedAt { get; private set; }
+
     public void Started(SimulatedMachine machine) => _machines[machine.Id] = new Seen();
 
     public void Stopped(SimulatedMachine machine)
@@ -44,6 +49,11 @@ internal sealed class Checks(World world)
 
     public void Departed(SimulatedMachine machine)
     {
+        if (Newest.Members.TryGetValue(machine.Id, out var member) && !member.Learner && Newest.Members.Values.Count(other => !other.Learner) == 2 && world.WasGoodbyeUndisturbed(machine))
+        {
+            throw new ViolationException(Invariant.TwoVotersPart, $"{machine.Id} has left and is still one of two voters");
+        }
+
         foreach (var act in world.Acting.Acts)
         {
             if (act.Machine == machine && !act.IsExcused)
@@ -79,15 +89,22 @@ internal sealed class Checks(World world)
                 throw new ViolationException(Invariant.LeaderAppendOnly, $"{machine.Id}, leader of term {led}, truncates its log from {from}");
             }
 
-            if (from <= seen.Applied)
+            if (from <= seen.Applied && !(persist.Snapshot?.AppliedIndex >= seen.Applied))
             {
                 throw new ViolationException(Invariant.LeaderCompleteness, $"{machine.Id} truncates from {from}, but has applied {seen.Applied}");
             }
         }
 
-        var previous = persist.Entries.IsDefaultOrEmpty ? Term.Zero : machine.Log.TermAt(Math.Min(persist.Entries[0].Index - 1, machine.Log.LastIndex));
+        var previous = persist.Entries.IsDefaultOrEmpty ? Term.Zero
+            : persist.Snapshot?.AppliedIndex == persist.Entries[0].Index - 1 ? persist.Snapshot.AppliedTerm
+            : machine.Log.TermAt(Math.Min(persist.Entries[0].Index - 1, machine.Log.LastIndex));
         foreach (var entry in persist.Entries)
         {
+            if (entry.Command is Command.ChangeMembers change && machine.Core!.Consensus.IsLeader && machine.Core.Consensus.Term == entry.Term)
+            {
+                MembersChange(machine, entry, change);
+            }
+
             var command = Json(entry.Command);
             if (!_entries.TryAdd((entry.Index, entry.Term), (command, previous)))
             {
@@ -101,6 +118,22 @@ internal sealed class Checks(World world)
             }
 
             previous = entry.Term;
+            if (entry.Command is Command.SetFeatureLevel set && set.Level > HighestLevelProposed)
+            {
+                (HighestLevelProposed, LevelProposedAt) = (set.Level, world.Events.Now);
+            }
+        }
+    }
+
+    /// <summary>What gets onto the wire must be readable where it arrives. A machine that went back to an older version just then is its operator's doing: it refuses, and waits for its upgrade.</summary>
+    public void Arrived(SimulatedMachine machine, PeerBody.Append append)
+    {
+        foreach (var entry in append.Entries)
+        {
+            if (FeatureLevels.ToRead(entry.Command) > machine.FeatureLevel && machine.DowngradedAt < LevelProposedAt - (2 * world.Scenario.LeaseMicroseconds))
+            {
+                throw new ViolationException(Invariant.NothingTooNew, $"{machine.Id}, of level {machine.FeatureLevel}, gets {Json(entry.Command)}");
+            }
         }
     }
 
@@ -126,10 +159,11 @@ internal sealed class Checks(World world)
                         Invariant.DurableBeforeSent, $"{machine.Id} answers in term {answer.Term}, durable is {machine.Disk.HardState.Term}");
                 }
 
-                if (answer.MatchIndex > machine.Log.LastIndex || !machine.Disk.Holds(answer.MatchIndex, machine.Log.TermAt(answer.MatchIndex)))
+                if (answer.MatchIndex > machine.Log.LastIndex || answer.MatchIndex > machine.Disk.LastIndex
+                    || (!machine.Log.Covers(answer.MatchIndex) && !machine.Disk.Holds(answer.MatchIndex, machine.Log.TermAt(answer.MatchIndex))))
                 {
                     throw new ViolationException(
-                        Invariant.DurableBeforeSent, $"{machine.Id} acknowledges {answer.MatchIndex}, durable are {machine.Disk.Entries.Count} entries");
+                        Invariant.DurableBeforeSent, $"{machine.Id} acknowledges {answer.MatchIndex}, durable are {machine.Disk.LastIndex} entries");
                 }
 
                 break;
@@ -150,7 +184,12 @@ internal sealed class Checks(World world)
             throw new ViolationException(Invariant.StateMachineSafety, $"{machine.Id} goes back from applied {seen.Applied} to {state.AppliedIndex}");
         }
 
-        for (var index = seen.Applied + 1; index <= state.AppliedIndex; index++)
+        if (state.AppliedIndex > machine.Disk.LastIndex)
+        {
+            throw new ViolationException(Invariant.DurableBeforeApplied, $"{machine.Id} has applied {state.AppliedIndex}, its disk holds {machine.Disk.LastIndex}");
+        }
+
+        for (var index = Math.Max(seen.Applied, machine.Log.Base.Index) + 1; index <= state.AppliedIndex; index++)
         {
             Applied(machine, index);
         }
@@ -185,7 +224,7 @@ internal sealed class Checks(World world)
 
         foreach (var entry in _committed)
         {
-            if (entry.Term < term && (entry.Index > machine.Log.LastIndex || machine.Log.TermAt(entry.Index) != entry.Term))
+            if (entry.Term < term && !machine.Log.Covers(entry.Index) && (entry.Index > machine.Log.LastIndex || machine.Log.TermAt(entry.Index) != entry.Term))
             {
                 throw new ViolationException(
                     Invariant.LeaderCompleteness, $"{machine.Id} leads term {term} without the committed entry {entry.Index} of term {entry.Term}");
@@ -215,10 +254,17 @@ internal sealed class Checks(World world)
 
         _committed.Add(entry);
         world.Note(machine.Id.Value, entry);
-        var holders = world.Machines.Count(other => other.Disk.Holds(index, entry.Term));
-        if (entry.Command is not Command.Form && holders * 2 <= world.Machines.Length)
+        world.Soak?.Committed(entry);
+        if (entry.Command is not Command.Form && !machine.Core!.Consensus.LatestVoters.Any(voters => voters.Count(voter => world.MachineOf(voter.Machine).Disk.HasHeld(voter.Store, index, entry.Term)) * 2 > voters.Count))
         {
-            throw new ViolationException(Invariant.CommittedIsDurable, $"{machine.Id} applies {index} (term {entry.Term}), which is durable on {holders} machines only");
+            throw new ViolationException(
+                Invariant.CommittedIsDurable,
+                $"{machine.Id} applies {index} (term {entry.Term}), which is durable only on [{string.Join(", ", world.Machines.Where(other => other.Disk.Holds(index, entry.Term)).Select(other => other.Id))}]");
+        }
+
+        if (FeatureLevels.Of(entry.Command) > Newest.FeatureLevel)
+        {
+            throw new ViolationException(Invariant.NothingTooNew, $"{Json(entry.Command)} is in the log, the cluster's level is {Newest.FeatureLevel}");
         }
 
         switch (entry.Command)
@@ -231,9 +277,39 @@ internal sealed class Checks(World world)
                 }
 
                 break;
+            case Command.ChangeMembers:
+                world.Changed();
+                break;
             case Command.EndSession end:
                 world.Lost($"session {end.Session} ends: {end.Reason}");
                 break;
+        }
+    }
+
+    private static void MembersChange(SimulatedMachine machine, LogEntry entry, Command.ChangeMembers change)
+    {
+        var core = machine.Core!;
+        var before = core.Consensus.LatestVoters.Skip(1).FirstOrDefault([]);
+        var after = change.Members.Where(member => !member.Learner).Select(member => (member.Machine, member.Store)).ToList();
+        var differing = before.Except(after).Count() + after.Except(before).Count();
+        if (differing > 1)
+        {
+            throw new ViolationException(Invariant.MembershipStepwise, $"{machine.Id} changes {differing} voters at once with entry {entry.Index}");
+        }
+
+        var own = 0L;
+        for (var index = machine.Log.LastIndex; index > machine.Log.Base.Index && own == 0; index--)
+        {
+            own = machine.Log[index] is { Command: Command.NoOp } noOp && noOp.Term == entry.Term ? index : 0;
+            if (machine.Log[index].Command is Command.ChangeMembers && index > core.Consensus.CommitIndex)
+            {
+                throw new ViolationException(Invariant.MembershipStepwise, $"{machine.Id} appends change {entry.Index} while change {index} is not committed");
+            }
+        }
+
+        if (own > core.Consensus.CommitIndex || (own == 0 && machine.Log.Base.Term < entry.Term))
+        {
+            throw new ViolationException(Invariant.MembershipStepwise, $"{machine.Id} appends change {entry.Index} before an entry of its term {entry.Term} is committed");
         }
     }
 

@@ -1,4 +1,5 @@
 using Clustd.Core;
+using Clustd.Core.Cluster;
 using Clustd.Core.Raft;
 using Clustd.Core.Wire;
 using System.Collections.Immutable;
@@ -14,6 +15,8 @@ internal sealed class Disk(EventQueue events, Chance chance, Scenario scenario)
 {
     private readonly Queue<Output.Persist> _underWay = new();
     private readonly List<LogEntry> _entries = [];
+    private ClusterState? _snapshot;
+    private readonly Dictionary<StoreId, long> _wiped = [];
     private long _lastCompletion;
     private int _crashes;
 
@@ -21,14 +24,39 @@ internal sealed class Disk(EventQueue events, Chance chance, Scenario scenario)
 
     public HardState HardState { get; private set; } = HardState.Initial;
 
-    public IReadOnlyList<LogEntry> Entries => _entries;
+    /// <summary>The last index that it holds, be it in the snapshot only.</summary>
+    public long LastIndex => (_snapshot?.AppliedIndex ?? 0) + _entries.Count;
 
     /// <summary>A disk fault: every write takes this much longer, µs.</summary>
     public long Slowness { get; set; }
 
-    public StoredState Read() => new(Store, HardState, [.. _entries]);
+    /// <summary>A disk fault: nothing is answered before, µs of true time.</summary>
+    public long StalledUntil { get; set; }
 
-    public bool Holds(long index, Term term) => index <= _entries.Count && (index == 0 || _entries[(int)index - 1].Term == term);
+    public bool IsStalled => StalledUntil > events.Now;
+
+    public StoredState Read() => new(Store, HardState, [.. _entries], _snapshot);
+
+    public bool Holds(long index, Term term)
+    {
+        var first = _snapshot?.AppliedIndex ?? 0;
+        return index <= first || (index <= LastIndex && _entries[(int)(index - first) - 1].Term == term);
+    }
+
+    /// <summary>As this store, it holds the entry, or held it when it was wiped: an acknowledgement counts although its disk dies a moment later (seed 5139).</summary>
+    public bool HasHeld(StoreId store, long index, Term term) => store == Store ? Holds(index, term) : _wiped.TryGetValue(store, out var last) && index <= last;
+
+    /// <summary>The disk is replaced by an empty one while nobody uses it: another store, which knows nothing.</summary>
+    public void Wipe(ulong bits)
+    {
+        _wiped[Store] = LastIndex;
+        _underWay.Clear();
+        _entries.Clear();
+        _snapshot = null;
+        _crashes++;
+        HardState = HardState.Initial;
+        Store = new StoreId($"store-{bits:x16}");
+    }
 
     public void Write(Output.Persist persist, Action<long> durable)
     {
@@ -39,7 +67,7 @@ internal sealed class Disk(EventQueue events, Chance chance, Scenario scenario)
             delay += chance.Between(0, scenario.DiskDelayMax * 6);
         }
 
-        _lastCompletion = Math.Max(_lastCompletion, events.Now) + delay;
+        _lastCompletion = Math.Max(Math.Max(_lastCompletion, events.Now), StalledUntil) + delay;
         var crashes = _crashes;
         events.At(_lastCompletion, () =>
         {
@@ -65,16 +93,22 @@ internal sealed class Disk(EventQueue events, Chance chance, Scenario scenario)
 
     private void MakeDurable(Output.Persist persist)
     {
-        if (persist.TruncateFrom is { } from && from <= _entries.Count)
+        if (persist.TruncateFrom is { } from)
         {
-            _entries.RemoveRange((int)from - 1, _entries.Count - (int)from + 1);
+            _entries.RemoveAll(entry => entry.Index >= from);
+        }
+
+        if (persist.Snapshot is { } snapshot)
+        {
+            _entries.RemoveAll(entry => entry.Index <= snapshot.AppliedIndex);
+            _snapshot = chance.Happens(scenario.JsonShare * 4) ? RoundTrip(snapshot) : snapshot;
         }
 
         foreach (var entry in persist.Entries)
         {
-            if (entry.Index != _entries.Count + 1)
+            if (entry.Index != LastIndex + 1)
             {
-                throw new ViolationException(Invariant.PersistInOrder, $"entry {entry.Index} is to be stored after {_entries.Count}");
+                throw new ViolationException(Invariant.PersistInOrder, $"entry {entry.Index} is to be stored after {LastIndex}");
             }
 
             _entries.Add(chance.Happens(scenario.JsonShare) ? RoundTrip(entry) : entry);
@@ -82,6 +116,9 @@ internal sealed class Disk(EventQueue events, Chance chance, Scenario scenario)
 
         HardState = persist.HardState ?? HardState;
     }
+
+    private static ClusterState RoundTrip(ClusterState state) =>
+        JsonSerializer.Deserialize(JsonSerializer.SerializeToUtf8Bytes(state, CoreJson.Default.ClusterState), CoreJson.Default.ClusterState)!;
 
     private static LogEntry RoundTrip(LogEntry entry) =>
         JsonSerializer.Deserialize(JsonSerializer.SerializeToUtf8Bytes(entry, CoreJson.Default.LogEntry), CoreJson.Default.LogEntry)!;

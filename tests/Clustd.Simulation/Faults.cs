@@ -8,7 +8,7 @@ namespace Clustd.Simulation;
 /// What goes wrong, by name. A seed chooses some patterns and mixes them at random, several at once; all is healed when the quiet tail begins.
 /// To add a pattern: add a line to <see cref="All"/> and its method.
 /// </summary>
-internal sealed class Faults
+internal sealed partial class Faults
 {
     private static readonly ImmutableArray<(string Name, Action<Faults> Strike)> All =
     [
@@ -53,7 +53,7 @@ internal sealed class Faults
     {
         _world = world;
         _chance = chance;
-        _strikes = [.. All.Where(pattern => world.Scenario.Patterns.Contains(pattern.Name)).Select(pattern => pattern.Strike)];
+        _strikes = [.. All.Concat(OfMembership).Where(pattern => world.Scenario.Patterns.Contains(pattern.Name)).Select(pattern => pattern.Strike)];
     }
 
     private long Lease => _world.Scenario.LeaseMicroseconds;
@@ -75,7 +75,11 @@ internal sealed class Faults
 
     public void Begin()
     {
-        _world.Events.At(2_500_000, StrikeAgain);
+        if (_strikes.Length > 0)
+        {
+            _world.Events.At(2_500_000, StrikeAgain);
+        }
+
         _world.Events.At(_world.Scenario.ChaosEnd, Quiet);
     }
 
@@ -106,6 +110,10 @@ internal sealed class Faults
             }
 
             AskUntil(new Request.Drain(machine.Id, false), () => !_world.Checks.Newest.Drained.Contains(machine.Id));
+            if (_world.Scenario.Patterns.Contains(RemoveAndAdd))
+            {
+                AskUntil(new Request.AddMachine(machine.Id), () => _world.Checks.Newest.Members.IsEmpty || _world.Checks.Newest.Members.ContainsKey(machine.Id));
+            }
         }
     }
 

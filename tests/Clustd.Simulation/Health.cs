@@ -11,7 +11,9 @@ internal sealed class Health(World world)
     private const int PollsPerLease = 20;
     private long _changedAt;
     private long _version;
+    private (SimulatedMachine Machine, long Version)? _goodbye;
     private readonly Dictionary<ServiceName, long> _withoutSince = [];
+    private readonly Dictionary<(MachineId Machine, long Id), (long Since, TimeSpan Duration)> _graces = [];
 
     public double WorstShareOfBound { get; private set; }
 
@@ -24,7 +26,7 @@ internal sealed class Health(World world)
     /// <summary>P5: in the quiet tail, once the bound is over, nothing is lost any more.</summary>
     public void Lost(string what)
     {
-        if (world.Scenario.JudgesLiveness && !world.IsChaos && world.Events.Now - _changedAt > world.Scenario.Bound && Clique().Count == world.Machines.Length)
+        if (world.Scenario.JudgesLiveness && !world.IsChaos && world.Events.Now - _changedAt > world.Scenario.Bound && !IsGraceOpen() && Clique().Count == world.Machines.Length)
         {
             throw new ViolationException(Invariant.QuietIsStable, $"{what}, {world.Events.Now - _changedAt} µs after anything changed");
         }
@@ -43,11 +45,32 @@ internal sealed class Health(World world)
         });
     }
 
+    /// <summary>To be called after the change that the goodbye itself is; only where all was well before.</summary>
+    public void BeginsGoodbye(SimulatedMachine machine) => _goodbye = Clique().Count == world.Machines.Length ? (machine, _version + 1) : null;
+
+    public bool WasUndisturbed(SimulatedMachine machine) => _goodbye is { } goodbye && goodbye.Machine == machine && goodbye.Version == _version && !IsSlow;
+
+    public void CheckEnd()
+    {
+        foreach (var machine in world.Machines.Where(machine => world.Scenario.JudgesLiveness && machine.IsRunning))
+        {
+            if (!world.Checks.Newest.Members.TryGetValue(machine.Id, out var member) || member.Learner || member.Store != machine.Disk.Store)
+            {
+                throw new ViolationException(Invariant.EverybodyVotesAgain, $"{machine.Id} with {machine.Disk.Store} is {(member is null ? "no member" : $"{member}")} at the end");
+            }
+        }
+    }
+
     private void Poll()
     {
+        var isGraceOpen = IsGraceOpen();
         foreach (var service in world.Scenario.Services)
         {
-            if (world.Acting.IsActing(service.Name) || !MustHaveMaster(service.Name))
+            if (isGraceOpen)
+            {
+                _withoutSince.Remove(service.Name); // P4 says so openly: while a grace is open, the bound is the grace. It counts from its end.
+            }
+            else if (world.Acting.IsActing(service.Name) || !MustHaveMaster(service.Name))
             {
                 if (_withoutSince.Remove(service.Name, out var since))
                 {
@@ -67,6 +90,30 @@ internal sealed class Health(World world)
         world.Events.After(world.Scenario.LeaseMicroseconds / PollsPerLease, Poll);
     }
 
+    /// <summary>A grace is open, and for no longer than it may be since anything changed: after that it is no excuse.</summary>
+    private bool IsGraceOpen()
+    {
+        var isOpen = false;
+        foreach (var session in world.Checks.Newest.Sessions.Values)
+        {
+            foreach (var grace in session.Graces.Values)
+            {
+                if (!_graces.TryGetValue((session.Machine, grace.Id), out var seen))
+                {
+                    _graces[(session.Machine, grace.Id)] = seen = (world.Events.Now, grace.Duration);
+                }
+
+                isOpen |= world.Events.Now - Math.Max(seen.Since, _changedAt) < Scenario.GraceBound(grace.Duration);
+            }
+        }
+
+        return isOpen;
+    }
+
+    /// <summary>Until when a machine's drivers may act on by a grace, kill_timeout included; zero: it had none.</summary>
+    private long ActsUntil(SimulatedMachine machine) => _graces.Where(grace => grace.Key.Machine == machine.Id)
+        .Select(grace => grace.Value.Since + Scenario.GraceBound(grace.Value.Duration) + world.Scenario.Bound).DefaultIfEmpty().Max();
+
     private void Measure(long since) =>
         WorstShareOfBound = Math.Max(WorstShareOfBound, (world.Events.Now - Math.Max(since, _changedAt)) / (double)world.Scenario.Bound);
 
@@ -79,6 +126,19 @@ internal sealed class Health(World world)
 
         foreach (var act in world.Acting.Acts)
         {
+            if (ActsUntil(act.Machine) is var until && until > world.Events.Now)
+            {
+                var version = _version;
+                world.Events.At(until, () =>
+                {
+                    if (version == _version)
+                    {
+                        CheckBounds();
+                    }
+                });
+                return;
+            }
+
             if (!act.IsExcused && act.Machine.HostFrozenUntil <= world.Events.Now)
             {
                 throw new ViolationException(Invariant.MinorityStops, $"{act.Driver} on {act.Machine.Id} still acts for {act.Service}, {world.Scenario.Bound} µs after the quorum was lost");
@@ -99,7 +159,7 @@ internal sealed class Health(World world)
 
         var clique = Clique();
         var state = world.Checks.Newest;
-        if (state.Members.IsEmpty || clique.Count * 2 <= world.Machines.Length || state.Paused || world.Machines.Any(machine => machine.IsLeaving && machine.IsRunning))
+        if (state.Members.IsEmpty || !IsMajority(clique) || state.Paused || world.Machines.Any(machine => machine.IsLeaving && machine.IsRunning))
         {
             return false;
         }
@@ -110,9 +170,7 @@ internal sealed class Health(World world)
             return false;
         }
 
-        // A round trip beyond the election timeout elects nobody: that is not a healthy majority (seed 9606).
-        var slow = world.Scenario.LeaseMicroseconds / 50;
-        if (world.Network.Slowness > slow || world.Machines.Any(machine => machine.Disk.Slowness > slow))
+        if (IsSlow)
         {
             return false;
         }
@@ -126,7 +184,30 @@ internal sealed class Health(World world)
             && machine.Drivers.TrueForAll(driver => driver.IsAlive));
     }
 
-    /// <summary>The largest set of machines that run, are not frozen, and are all connected with each other.</summary>
+    // A round trip beyond the election timeout elects nobody: that is not a healthy majority (seed 9606).
+    private bool IsSlow => world.Network.Slowness > world.Scenario.LeaseMicroseconds / 50
+        || world.Machines.Any(machine => machine.Disk.Slowness > world.Scenario.LeaseMicroseconds / 50);
+
+    /// <summary>A majority whichever membership counts in the end: what was applied last, and what is in anybody's log.</summary>
+    private bool IsMajority(List<SimulatedMachine> set) => Memberships().All(voters => world.IsMajority(voters, set.Contains));
+
+    private IEnumerable<List<(MachineId Machine, StoreId Store)>> Memberships()
+    {
+        if (!world.Checks.Newest.Members.IsEmpty)
+        {
+            yield return [.. world.Checks.Newest.Members.Values.Where(member => !member.Learner).Select(member => (member.Machine, member.Store))];
+        }
+
+        foreach (var machine in world.Machines.Where(machine => machine.Core is { Consensus.Members.IsEmpty: false }))
+        {
+            foreach (var voters in machine.Core!.Consensus.LatestVoters)
+            {
+                yield return voters;
+            }
+        }
+    }
+
+    /// <summary>The largest set of machines that run, are not frozen, have a disk that answers and a version that is new enough, and are all connected with each other.</summary>
     private List<SimulatedMachine> Clique()
     {
         var best = new List<SimulatedMachine>();
@@ -141,7 +222,7 @@ internal sealed class Health(World world)
                 }
             }
 
-            if (members.Count > best.Count && members.TrueForAll(machine => machine.Answers) && members.TrueForAll(a => members.TrueForAll(b => a == b || !IsCut(a, b))))
+            if (members.Count > best.Count && members.TrueForAll(machine => machine.Answers && !machine.Disk.IsStalled && machine.FeatureLevel >= world.Checks.HighestLevelProposed) && members.TrueForAll(a => members.TrueForAll(b => a == b || !IsCut(a, b))))
             {
                 best = members;
             }
@@ -177,7 +258,8 @@ internal sealed class Health(World world)
                 }
             }
 
-            if (reached.Count * 2 > world.Machines.Length)
+            var memberships = Memberships().ToList();
+            if (memberships.Count == 0 ? reached.Count * 2 > world.Machines.Length : memberships.Any(voters => world.IsMajority(voters, machine => reached.Contains(machine.Index))))
             {
                 return true;
             }

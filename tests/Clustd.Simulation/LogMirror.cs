@@ -4,21 +4,34 @@ using Clustd.Core.Raft;
 namespace Clustd.Simulation;
 
 /// <summary>What a core's log in memory must be: what it started with and every persist since, durable or not.</summary>
-internal sealed class LogMirror(IEnumerable<LogEntry> entries)
+internal sealed class LogMirror(LogPosition start, IEnumerable<LogEntry> entries)
 {
     private readonly List<LogEntry> _entries = [.. entries];
 
-    public long LastIndex => _entries.Count;
+    /// <summary>Where the snapshot ends that stands for what came before.</summary>
+    public LogPosition Base { get; private set; } = start;
 
-    public LogEntry this[long index] => _entries[(int)index - 1];
+    public long LastIndex => Base.Index + _entries.Count;
 
-    public Term TermAt(long index) => index == 0 ? Term.Zero : this[index].Term;
+    public LogEntry this[long index] => _entries[(int)(index - Base.Index) - 1];
+
+    public Term TermAt(long index) => index == Base.Index ? Base.Term : this[index].Term;
+
+    /// <summary>What a snapshot covers is committed, and judged by the state in it.</summary>
+    public bool Covers(long index) => index <= Base.Index;
 
     public void Take(Output.Persist persist)
     {
         if (persist.TruncateFrom is { } from && from <= LastIndex)
         {
-            _entries.RemoveRange((int)from - 1, (int)(LastIndex - from + 1));
+            var kept = (int)Math.Max(0, from - Base.Index - 1);
+            _entries.RemoveRange(kept, _entries.Count - kept);
+        }
+
+        if (persist.Snapshot is { } snapshot)
+        {
+            _entries.RemoveRange(0, (int)Math.Min(_entries.Count, snapshot.AppliedIndex - Base.Index));
+            Base = snapshot.Position;
         }
 
         foreach (var entry in persist.Entries)

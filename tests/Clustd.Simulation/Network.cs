@@ -15,6 +15,7 @@ internal sealed class Network
     private readonly Chance _chance;
     private readonly Connection[,] _connections;
     private readonly int[,] _cuts;
+    private readonly StreamLoss?[,] _streams;
 
     public Network(World world, Chance chance)
     {
@@ -23,6 +24,7 @@ internal sealed class Network
         var count = world.Scenario.Machines;
         _connections = new Connection[count, count];
         _cuts = new int[count, count];
+        _streams = new StreamLoss?[count, count];
         for (var a = 0; a < count; a++)
         {
             for (var b = a + 1; b < count; b++)
@@ -30,6 +32,14 @@ internal sealed class Network
                 var connection = new Connection(a, b);
                 _connections[a, b] = _connections[b, a] = connection;
                 DialLater(connection);
+            }
+        }
+
+        if (world.Scenario.Soak is { } plan)
+        {
+            foreach (var (from, to) in Enumerable.Range(0, count * count).Select(pair => (pair / count, pair % count)))
+            {
+                _streams[from, to] = new StreamLoss(world.Events, chance.Split(), plan, message => Arrived(from, to, message), held => world.Note("tcp", $"what m{from + 1} sent to m{to + 1} was held up for {held} µs"));
             }
         }
     }
@@ -46,6 +56,12 @@ internal sealed class Network
         var connection = _connections[from, to];
         if (!connection.Up(from) || _chance.Happens(_world.Scenario.LossShare))
         {
+            return;
+        }
+
+        if (_streams[from, to] is { } stream)
+        {
+            stream.Send(message);
             return;
         }
 
@@ -164,6 +180,15 @@ internal sealed class Network
         });
     }
 
+    // A quiet run: connections stay, so what comes through is at its right place.
+    private void Arrived(int from, int to, PeerMessage message)
+    {
+        if (_connections[from, to].Up(to))
+        {
+            _world.Machines[to].Post(new Input.PeerSpoke(_world.Machines[from].Id, message));
+        }
+    }
+
     private void NoticeSilence(Connection connection)
     {
         var generation = connection.Generation;
@@ -236,7 +261,10 @@ internal sealed class Network
             });
         }
 
-        DialLater(connection);
+        if (_world.Scenario.Soak is null || !connection.Up(a))
+        {
+            DialLater(connection); // A quiet run breaks no connection.
+        }
     }
 
     private void Open(Connection connection, int machine)

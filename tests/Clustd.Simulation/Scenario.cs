@@ -58,7 +58,24 @@ internal sealed record Scenario
     /// <summary>Names of the fault patterns of this seed.</summary>
     public required ImmutableArray<string> Patterns { get; init; }
 
+    /// <summary>Names of the patterns of restarts on purpose; empty: nobody restarts.</summary>
+    public ImmutableArray<string> RestartPatterns { get; init; } = [];
+
+    /// <summary>Lengths of the restart graces that daemons are started with.</summary>
+    public ImmutableArray<TimeSpan> RestartGraces { get; init; } = [];
+
     public PlantedBug Bug { get; init; }
+
+    public Extras Extras { get; init; } = Extras.None;
+
+    /// <summary>Not null: a long quiet run instead of faults.</summary>
+    public SoakPlan? Soak { get; init; }
+
+    /// <summary>Applied entries between two snapshots.</summary>
+    public int SnapshotEvery { get; init; } = 1000;
+
+    /// <summary>Local services that are not due are looked at as well, in every step, and nothing may come of it.</summary>
+    public bool ChecksWhatIsOverlooked { get; init; } = true;
 
     /// <summary>P4 and P5 are judged too, not only what must never happen.</summary>
     public bool JudgesLiveness { get; init; } = true;
@@ -72,15 +89,19 @@ internal sealed record Scenario
 
     /// <summary>
     /// What P4 adds openly: elections with splits (three timeouts of lease/4), reconnecting (the simulator dials every lease/10 at
-    /// most), a driver coming back, four commits on a slow disk, starting two drivers in order, stalls on the way.
+    /// most), a driver coming back, four commits on a slow disk, starting two drivers in order, stalls on the way. With disks that stall: half a lease until
+    /// the leader notices, a quarter until it steps down, and another election.
     /// </summary>
     public long Slack =>
-        (LeaseMicroseconds * 3 / 4) + (4 * (StallMax + (2 * NetworkDelayMax) + (2 * DiskDelayMax * 7))) + (2 * StartMax) + 300_000;
+        (LeaseMicroseconds * 3 / 4) + (Extras.HasDiskStalls ? LeaseMicroseconds : 0) + (4 * (StallMax + (2 * NetworkDelayMax) + (2 * DiskDelayMax * 7))) + (2 * StartMax) + 300_000;
 
     /// <summary>P4: by then a healthy majority has a master, and by then a minority has stopped.</summary>
     public long Bound => LeasePart + Slack;
 
-    public long End => ChaosEnd + (3 * Bound) + 3_000_000;
+    public long End => Soak is null ? ChaosEnd + (3 * Bound) + 3_000_000 + (RestartPatterns.IsEmpty ? 0 : 2 * GraceBound(RestartGraces.Max())) : ChaosEnd;
+
+    /// <summary>The longest, in true time, that a grace may keep others from taking over: granted at once, counted by a slow clock.</summary>
+    public static long GraceBound(TimeSpan grace) => (long)(LeaseTiming.Stretch(LeaseTiming.Stretch(grace)).TotalMicroseconds * 1.0102);
 
     /// <summary>Longest start or ordered stop of a healthy driver.</summary>
     public long StartMax => LeaseMicroseconds / 10;
@@ -120,14 +141,26 @@ internal sealed record Scenario
             Patterns = Faults.Choose(chance),
             Bug = bug,
         };
-        return chance.Happens(0.1) ? scenario.Tight(chance) : scenario;
+        scenario = chance.Happens(0.1) ? scenario.Tight(chance) : scenario;
+
+        // Choices of a later day come from a source of their own: seeds that tell of older rules keep their stories.
+        var later = new Chance(seed ^ 0x5EED_C105_7D00_0002);
+        scenario = scenario with { SnapshotEvery = (int)later.Of([10L, 40, 1000]) };
+        scenario = later.Happens(0.2) ? scenario.WithMembershipFaults(later, machines) : Restarts.AddTo(scenario);
+        var extras = Extras.FromSeed(seed, scenario.Machines, bug);
+        return scenario with
+        {
+            Extras = extras,
+            // Long stalls are judged only when nothing else happens for the length of the bound.
+            FaultInterval = extras.HasDiskStalls ? scenario.FaultInterval * 4 : scenario.FaultInterval,
+        };
     }
 
     public override string ToString() =>
         $"seed {Seed}: {Machines} machines, lease {Lease.TotalMilliseconds} ms, "
         + string.Join(", ", Services.Select(service => $"{service.Name} (kill_timeout {service.KillTimeout.TotalMilliseconds} ms)"))
         + $", clocks {string.Join(" ", ClockRates)} ppm, network {NetworkDelayMin}..{NetworkDelayMax} µs, disk {DiskDelayMin}..{DiskDelayMax} µs, stalls to {StallMax} µs"
-        + $", faults every {FaultInterval / 1_000} ms: {string.Join(", ", Patterns)}{(Bug == PlantedBug.None ? "" : $", planted bug {Bug}")}";
+        + $", faults every {FaultInterval / 1_000} ms: {string.Join(", ", [.. Patterns, .. RestartPatterns])}{Extras}{(Bug == PlantedBug.None ? "" : $", planted bug {Bug}")}";
 
     /// <summary>
     /// A world in which nothing but k and the guard is between safe and unsafe: long leases, so that 2 % of one are more than any delay, clocks at
@@ -151,6 +184,19 @@ internal sealed record Scenario
             ChaosEnd = 3_000_000 + ((long)lease.TotalMicroseconds * 40),
             FaultInterval = (long)lease.TotalMicroseconds * 3,
             Patterns = ["mute master", "isolate master", "isolate leader with master", "stale voter", "crash leader and master", "move"],
+        };
+    }
+
+    /// <summary>Machines that come and go for good or with empty disks, and pairs of machines that part in good order.</summary>
+    private Scenario WithMembershipFaults(Chance chance, int? machines)
+    {
+        var count = machines ?? (int)chance.Of([2L, 3, 4, 5, 5]);
+        return this with
+        {
+            Machines = count,
+            ClockRates = Rates(chance, count),
+            Patterns = count == 2 ? Faults.ForTwo : Faults.ChooseMembership(chance),
+            SnapshotEvery = (int)chance.Of([5L, 10, 40]),
         };
     }
 

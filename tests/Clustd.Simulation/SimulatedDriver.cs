@@ -29,6 +29,7 @@ internal sealed class SimulatedDriver(World world, SimulatedMachine machine, Dri
     private Act? _act;
     private bool _mayRun;
     private Token _token;
+    private Token _acknowledged; // of the last start that has succeeded, until something else begins
 
     public DriverName Name => plan.Name;
 
@@ -167,6 +168,7 @@ internal sealed class SimulatedDriver(World world, SimulatedMachine machine, Dri
         }
 
         _lastSequence = call.Sequence;
+        world.Restarts.Called(machine, call);
         _currentConnection = _connection;
         _calls.Enqueue(call);
         Pump();
@@ -183,7 +185,7 @@ internal sealed class SimulatedDriver(World world, SimulatedMachine machine, Dri
     public void Renewed(Output.DriverLease answer)
     {
         var now = machine.LocalNow.Microseconds;
-        if (_lease.Answered(answer.Stamp, (long?)answer.Left?.TotalMicroseconds, now))
+        if (_lease.Answered(answer.Stamp, (long?)answer.Left?.TotalMicroseconds, now, answer.Shortens))
         {
             PlanLeaseEnd();
         }
@@ -263,7 +265,7 @@ internal sealed class SimulatedDriver(World world, SimulatedMachine machine, Dri
             Order = plan.Order,
             Required = plan.Required,
             StopsForCertain = true,
-            States = _token == Token.None ? [] : [new DriverServiceState(Service, _mayRun, _token)],
+            States = _token == Token.None ? [] : [new DriverServiceState(Service, _mayRun, _token, Unsettled: _mayRun && (_current is not null || _calls.Count > 0 || _killing || _acknowledged != _token))],
         }));
     }
 
@@ -310,10 +312,13 @@ internal sealed class SimulatedDriver(World world, SimulatedMachine machine, Dri
         var stamp = machine.LocalNow.Microseconds;
         if (_lease.Sent(stamp))
         {
-            ToDaemon(new Input.DriverRenewed(connection, stamp));
+            ToDaemon(new Input.DriverRenewed(connection, stamp) { Left = TimeSpan.FromMicroseconds(_lease.LeftAt(stamp)) });
         }
 
-        Later((long)interval.TotalMicroseconds, () => Renew(interval, connection));
+        // As the SDK's LeaseWatch: eight times as often while less than half a lease is left.
+        var every = (long)interval.TotalMicroseconds;
+        var isShort = _lease.EndsAt is { } end && end > stamp && end - stamp < 3 * every;
+        Later(isShort ? every / 8 : every, () => Renew(interval, connection));
     }
 
     private void Pump()
@@ -341,6 +346,7 @@ internal sealed class SimulatedDriver(World world, SimulatedMachine machine, Dri
     private void Act(TriggerCall call)
     {
         _mayRun = true;
+        _acknowledged = Token.None;
         if (_act is not null && _act.Token != call.Token)
         {
             throw new ViolationException(Invariant.OneMaster, $"{Instance} is to act with token {call.Token} and has not been told to stop acting with {_act.Token}");
@@ -398,6 +404,7 @@ internal sealed class SimulatedDriver(World world, SimulatedMachine machine, Dri
 
         _current = null;
         _waitsForLease = false;
+        _acknowledged = call.IsMaster && error is null ? call.Token : Token.None;
         if (!call.IsMaster && error is null)
         {
             Stopped("it was told to");

@@ -1,4 +1,5 @@
 using Clustd.Core;
+using Clustd.Core.Cluster;
 using Clustd.Core.Raft;
 
 namespace Clustd.Simulation;
@@ -11,6 +12,7 @@ internal sealed class SimulatedMachine
 {
     private readonly World _world;
     private readonly Chance _chance;
+    private readonly Chance _wipes;
     private readonly Queue<Input> _inbox = new();
     private bool _loopPlanned;
     private long _tickPlannedFor = long.MaxValue;
@@ -27,7 +29,9 @@ internal sealed class SimulatedMachine
         Index = index;
         Id = new MachineId($"m{index + 1}");
         Disk = new Disk(world.Events, chance.Split(), world.Scenario);
+        _wipes = new Chance(world.Scenario.Seed ^ 0x51DE_0000_0000_0000 ^ (ulong)index);
         Clock = BootClock();
+        FeatureLevel = world.Scenario.Extras.HasUpgrades ? world.Scenario.Extras.Levels[index] : FeatureLevels.Own;
         foreach (var plan in world.Scenario.Drivers)
         {
             Drivers.Add(new SimulatedDriver(world, this, plan, chance.Split()));
@@ -50,6 +54,12 @@ internal sealed class SimulatedMachine
 
     public List<SimulatedDriver> Drivers { get; } = [];
 
+    /// <summary>What the installed binary can do.</summary>
+    public int FeatureLevel { get; private set; }
+
+    /// <summary>When an older binary was last installed, µs.</summary>
+    public long DowngradedAt { get; private set; } = long.MinValue / 2;
+
     public bool HostIsUp { get; private set; }
 
     public bool IsRunning => Core is not null;
@@ -68,7 +78,7 @@ internal sealed class SimulatedMachine
     public bool Answers => IsRunning && !IsFrozen;
 
     /// <summary>Since when the log in memory is what the persists made it; mirrors what the core must hold.</summary>
-    public LogMirror Log { get; private set; } = new([]);
+    public LogMirror Log { get; private set; } = new(default, []);
 
     public Instant LocalNow => Clock.At(_world.Events.Now);
 
@@ -89,13 +99,19 @@ internal sealed class SimulatedMachine
             return;
         }
 
+        if (FeatureLevels.WhyNotStart(Id, Disk.Read(), FeatureLevel) is { } refusal)
+        {
+            _world.Note(Id.Value, $"does not start: {refusal}");
+            return;
+        }
+
         Generation++;
         _inbox.Clear();
         IsLeaving = _holdsOutputs = false;
         _freezeBeforeOutputs = null;
         DaemonFrozenUntil = HostFrozenUntil;
         var stored = Disk.Read();
-        Log = new LogMirror(stored.Entries);
+        Log = new LogMirror(stored.Base, stored.Entries);
         var scenario = _world.Scenario;
         var settings = new MachineSettings
         {
@@ -108,10 +124,14 @@ internal sealed class SimulatedMachine
             Incarnation = _chance.Bits(),
             Seed = _chance.Bits(),
             WallClockSeconds = 1_800_000_000 + (_world.Events.Now / 1_000_000),
+            FeatureLevel = FeatureLevel,
+            RestartGrace = _world.Restarts.GraceFor(this),
             PlantedBug = scenario.Bug,
+            SnapshotEvery = scenario.SnapshotEvery,
+            ChecksWhatIsOverlooked = scenario.ChecksWhatIsOverlooked,
         };
         Core = _world.Guarded(Id.Value, () => new MachineCore(settings, stored, LocalNow));
-        _world.Note(Id.Value, $"the daemon starts with term {stored.HardState.Term}, vote {stored.HardState.Vote?.Value ?? "none"}, {stored.Entries.Length} entries");
+        _world.Note(Id.Value, $"the daemon starts with term {stored.HardState.Term}, vote {stored.HardState.Vote?.Value ?? "none"}, {stored.Entries.Length} entries after {stored.Base.Index}");
         _world.Checks.Started(this);
         PlanTick();
     }
@@ -147,6 +167,9 @@ internal sealed class SimulatedMachine
         _world.Network.HostDied(Index);
     }
 
+    /// <summary>Its disk fails and an empty one takes its place; its daemon is not running.</summary>
+    public void WipeDisk() => Disk.Wipe(_wipes.Bits());
+
     public void Freeze(long duration, bool wholeHost)
     {
         var until = _world.Events.Now + duration;
@@ -167,9 +190,21 @@ internal sealed class SimulatedMachine
     {
         if (IsRunning)
         {
+            if (input is Input.PeerSpoke { Message.Body: PeerBody.Append { Entries.Length: > 0 } append })
+            {
+                _world.Checks.Arrived(this, append);
+            }
+
             _inbox.Enqueue(input);
             PlanLoop(_chance.Between(1, 30));
         }
+    }
+
+    /// <summary>The next start of the daemon is of this version.</summary>
+    public void Install(int level)
+    {
+        DowngradedAt = level < FeatureLevel ? _world.Events.Now : DowngradedAt;
+        FeatureLevel = level;
     }
 
     public DriverConnection NextConnection() => new(++_connections);
@@ -284,9 +319,14 @@ internal sealed class SimulatedMachine
     private void Step(Input input)
     {
         var now = LocalNow;
-        if (input is Input.RequestMade or Input.GoodbyeRequested)
+        if (input is Input.RequestMade or Input.GoodbyeRequested or Input.RestartRequested)
         {
             IsLeaving |= input is Input.GoodbyeRequested;
+            if (input is Input.GoodbyeRequested)
+            {
+                _world.BeginsGoodbye(this);
+            }
+
             _world.Note(Id.Value, input);
         }
 
@@ -331,6 +371,7 @@ internal sealed class SimulatedMachine
         if (Core is not null)
         {
             _world.Checks.AfterStep(this);
+            _world.Soak?.Stepped(this, LocalNow);
         }
     }
 
@@ -382,10 +423,20 @@ internal sealed class SimulatedMachine
             case Output.DriverLease lease:
                 DriverAt(lease.Connection)?.Deliver(lease.Connection, driver => driver.Renewed(lease));
                 break;
+            case Output.BarrierAnswered answered:
+                _world.Readers!.Answered(this, answered);
+                break;
+            case Output.StoreRefused refused:
+                throw new ViolationException(Invariant.NoCrash, $"no disk was set back, but {Id} is told so: {refused.Reason}");
             case Output.Departed:
                 _world.Note(Id.Value, "has said goodbye and exits");
                 _world.Checks.Departed(this);
                 KillDaemon();
+                break;
+            case Output.ReadyToRestart ready:
+                _world.Note(Id.Value, $"exits to be started again, {(ready.HasGrace ? "with" : "without")} a grace");
+                KillDaemon();
+                _world.Restarts.Exited(this, ready.HasGrace);
                 break;
             default:
                 _world.Note(Id.Value, output);

@@ -26,7 +26,7 @@ internal static class Story
 
     private static string Tell(Output.Persist persist) =>
         $"persists #{persist.Sequence}{(persist.HardState is { } hard ? $" term {hard.Term} vote {hard.Vote?.Value ?? "none"}" : "")}"
-        + $"{(persist.TruncateFrom is { } from ? $" truncates from {from}" : "")}"
+        + $"{(persist.TruncateFrom is { } from ? $" truncates from {from}" : "")}{(persist.Snapshot is { } snapshot ? $" snapshot up to {snapshot.AppliedIndex}" : "")}"
         + string.Concat(persist.Entries.Select(entry => $" {entry.Index}/{entry.Term} {entry.Command.GetType().Name}"));
 
     private static string Ages(System.Collections.Immutable.ImmutableArray<SessionAge> ages) =>

@@ -11,6 +11,8 @@ internal sealed class World
     private readonly Transcript _transcript;
     private readonly Faults _faults;
     private readonly Health _health;
+    private readonly DiskStalls? _diskStalls;
+    private readonly RollingUpgrades? _upgrades;
 
     public World(Scenario scenario, Transcript transcript)
     {
@@ -27,7 +29,12 @@ internal sealed class World
 
         Network = new Network(this, chance.Split());
         _health = new Health(this);
+        Restarts = new Restarts(this);
         _faults = new Faults(this, chance.Split());
+        Readers = scenario.Extras.HasReaders ? new Readers(this, ExtraChance(1)) : null;
+        _diskStalls = scenario.Extras.HasDiskStalls ? new DiskStalls(this, ExtraChance(2)) : null;
+        _upgrades = scenario.Extras.HasUpgrades ? new RollingUpgrades(this, ExtraChance(3)) : null;
+        Soak = scenario.Soak is { } plan ? new Soak(this, plan, chance.Split()) : null;
     }
 
     public Scenario Scenario { get; }
@@ -40,7 +47,15 @@ internal sealed class World
 
     public Acting Acting { get; }
 
+    public Restarts Restarts { get; }
+
     public Checks Checks { get; }
+
+    /// <summary>Not null: clients read.</summary>
+    public Readers? Readers { get; }
+
+    /// <summary>Not null: a long quiet run.</summary>
+    public Soak? Soak { get; }
 
     /// <summary>Faults may begin; after it comes the quiet tail, in which a healthy cluster must show itself.</summary>
     public bool IsChaos => Events.Now < Scenario.ChaosEnd;
@@ -63,20 +78,65 @@ internal sealed class World
             });
         }
 
-        _faults.Begin();
-        _health.Begin();
+        if (Soak is not null)
+        {
+            Soak.Begin();
+        }
+        else
+        {
+            _faults.Begin();
+            Restarts.Begin();
+            _health.Begin();
+            Readers?.Begin();
+            _diskStalls?.Begin();
+            _upgrades?.Begin();
+        }
+
         while (Events.PerformNext(Scenario.End))
         {
         }
+
+        if (Soak is null)
+        {
+            _health.CheckEnd();
+        }
+
+        Readers?.End();
+        _upgrades?.End();
     }
 
     /// <summary>Something about who is healthy and connected has changed: bounds count anew from here.</summary>
-    public void Changed() => _health.Changed();
+    public void Changed()
+    {
+        ChangedAt = Events.Now;
+        if (Soak is null)
+        {
+            _health.Changed();
+        }
+    }
+
+    /// <summary>When anything but a restart last changed.</summary>
+    public long ChangedAt { get; private set; }
+
+    /// <summary>A daemon ended in order to be started again, or is back: bounds count anew, but what runs must not notice.</summary>
+    public void Restarted() => _health.Changed();
 
     /// <summary>A session ended or a service failed.</summary>
     public void Lost(string what) => _health.Lost(what);
 
     public void Note(string who, object what) => _transcript.Note(Events.Now, who, what);
+
+    /// <summary>What was noted last.</summary>
+    public IEnumerable<string> Story() => _transcript.Tail();
+
+    /// <summary>Whether a majority of these voters, each with the very store that votes, is as asked.</summary>
+    public bool IsMajority(IReadOnlyCollection<(MachineId Machine, StoreId Store)> voters, Func<SimulatedMachine, bool> condition) =>
+        voters.Count(voter => MachineOf(voter.Machine) is var machine && machine.Disk.Store == voter.Store && condition(machine)) * 2 > voters.Count;
+
+    /// <summary>Nothing else happened from the beginning of its goodbye to its end.</summary>
+    public bool WasGoodbyeUndisturbed(SimulatedMachine machine) => _health.WasUndisturbed(machine);
+
+    public void BeginsGoodbye(SimulatedMachine machine) => _health.BeginsGoodbye(machine);
 
     public SimulatedMachine MachineOf(MachineId id)
     {
@@ -90,6 +150,9 @@ internal sealed class World
 
         throw new ViolationException(Invariant.NoCrash, $"a message is addressed to {id}, which does not exist");
     }
+
+    // Apart from all else that the seed decides: worlds without these keep their stories.
+    private Chance ExtraChance(ulong which) => new(Scenario.Seed ^ (0xE874_A500_0000_0100 + which));
 
     /// <summary>Runs code of the core: whatever it throws is a violation.</summary>
     public T Guarded<T>(string who, Func<T> core)

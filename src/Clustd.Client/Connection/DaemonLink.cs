@@ -12,8 +12,10 @@ namespace Clustd.Client.Connection;
 /// </summary>
 internal sealed class DaemonLink : IDisposable
 {
-    // The protocol needs a few messages at a time. More in the queue than this means that the daemon does not read.
-    private const int OutgoingMax = 256;
+    // Beyond the first, no request is taken before the daemon has read some answers. Answers to what was taken already may still come, one per service and
+    // a thousand services: more in the queue than the second means that the daemon does not read.
+    private const int OutgoingBeforeWait = 128;
+    private const int OutgoingMax = 4096;
     private static readonly TimeSpan OpenLimit = TimeSpan.FromSeconds(5); // TCP, HTTP, proofs and register together.
 
     private readonly Socket socket;
@@ -81,8 +83,16 @@ internal sealed class DaemonLink : IDisposable
     public void StartWriting()
     {
         openTimer.Dispose();
-        socket.ReceiveTimeout = 0;
-        socket.SendTimeout = 0; // The lease thread aborts the link when renewals are not answered.
+        try
+        {
+            socket.ReceiveTimeout = 0;
+            socket.SendTimeout = 0; // The lease thread aborts the link when renewals are not answered.
+        }
+        catch (Exception e) when (IsConnectionFault(e))
+        {
+            // The timer was faster: a daemon that answered in the last moment must not end the driver's process.
+            throw new IOException($"Lost the connection to the daemon at {address}: {abortReason ?? Reason(e)}. It is tried again.", e);
+        }
         new Thread(Write) { IsBackground = true, Name = "clustd writer", Priority = ThreadPriority.AboveNormal }.Start();
     }
 
@@ -246,7 +256,7 @@ internal sealed class DaemonLink : IDisposable
     {
         lock (gate)
         {
-            while (outgoing.Count >= OutgoingMax / 2 && !closed && !closing)
+            while (outgoing.Count >= OutgoingBeforeWait && !closed && !closing)
                 Monitor.Wait(gate);
         }
     }
@@ -259,7 +269,7 @@ internal sealed class DaemonLink : IDisposable
                 Monitor.Wait(gate);
             if (closed || outgoing.Count == 0)
                 return null;
-            if (outgoing.Count == OutgoingMax / 2)
+            if (outgoing.Count == OutgoingBeforeWait)
                 Monitor.PulseAll(gate); // Room again, see AwaitRoom.
             return outgoing.Dequeue();
         }

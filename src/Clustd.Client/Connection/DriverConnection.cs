@@ -24,7 +24,7 @@ internal sealed class DriverConnection : IServiceHost
     private readonly TaskCompletionSource first = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly SortedDictionary<string, ServiceTriggers> services = new(StringComparer.Ordinal);
     private volatile ServiceTriggers[] allServices = []; // Copy of the values, for readers without the lock.
-    private TaskCompletionSource<DaemonLink> registered = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private volatile TaskCompletionSource<DaemonLink> registered = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private DaemonLink? current;
     private bool shuttingDown;
     private string? lastProblem;
@@ -35,14 +35,18 @@ internal sealed class DriverConnection : IServiceHost
         this.machine = machine;
         client = machine.Client;
         address = DaemonAddress.Parse(machine.Host);
-        keeper = new LeaseKeeper(machine.Clock, () => allServices, LeaseOver, LeaseChanged, DeadlinePassed);
+        keeper = new LeaseKeeper(machine.Clock, () => allServices, LeaseOver, LeaseChanged, DeadlinePassed, isRealClock: client.TimeProvider is null);
         new Thread(Work) { IsBackground = true, Name = "clustd driver", Priority = ThreadPriority.AboveNormal }.Start();
     }
 
     /// <summary>Done when first registered; failed with <see cref="DriverRefusedException"/> if refused before that.</summary>
     public Task First => first.Task;
 
-    public LeaseEnd Lease => keeper.End;
+    public LeaseEnd LeaseEnd => keeper.End;
+
+    public long LeaseEndsAtUs => keeper.EndsAtUs;
+
+    public bool IsConnected => registered.Task.IsCompleted;
 
     public long NowUs => machine.Clock();
 
@@ -55,6 +59,14 @@ internal sealed class DriverConnection : IServiceHost
     public void DeadlinesChanged() => keeper.Wake();
 
     public void Log(DriverLogLevel level, string text) => logNotices.Post(() => machine.WriteLog(level, text));
+
+    /// <summary>See <see cref="DriverMachine.LeaseOf"/>.</summary>
+    public Lease? LeaseOf(string? service)
+    {
+        var leases = allServices.Where(triggers => service is null || triggers.Service == service).Select(triggers => triggers.Lease).OfType<Lease>().ToList();
+        return leases.Count <= 1 ? leases.FirstOrDefault() : throw new InvalidOperationException(
+            $"Cannot tell which lease is meant: this driver was started for {string.Join(", ", leases.Select(lease => lease.Service))}. Name the service.");
+    }
 
     /// <summary>Token of what may be running for a service, or null.</summary>
     public long? RunningToken(string service) => Array.Find(allServices, triggers => triggers.Service == service)?.Running;
@@ -173,7 +185,7 @@ internal sealed class DriverConnection : IServiceHost
             Services = client.Services,
             Order = client.Order,
             Required = client.Required,
-            Stop = client.Stop == StopGuarantee.Certain ? RegisterParams.StopCertain : RegisterParams.StopBestEffort,
+            Stop = client.Stop == StopGuarantee.BestEffort ? RegisterParams.StopBestEffort : RegisterParams.StopCertain,
             StopTimeoutUs = Microseconds(client.StopTimeout),
             KillTimeoutUs = Microseconds(client.KillTimeout),
             ProcessId = Environment.ProcessId,
@@ -305,7 +317,7 @@ internal sealed class DriverConnection : IServiceHost
             return;
         deadlineReported = (service, killAt);
         var what = $"'{service}' has not stopped in time: its stop has not returned, and another machine may start it now.";
-        if (client is { Stop: StopGuarantee.Certain, EndProcessAtDeadline: true })
+        if (client.Stop == StopGuarantee.Certain)
             machine.EndProcessNow($"clustd: {what} This process ends itself, as it promised (stop: certain). Make the stop faster or raise kill_timeout.");
         else
             Log(DriverLogLevel.Error, $"{what} Make the stop faster or raise kill_timeout.");

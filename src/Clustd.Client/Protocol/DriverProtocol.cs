@@ -12,8 +12,8 @@ public static class DriverProtocol
     /// <summary>Port of a daemon whose address names none.</summary>
     public const int DefaultPort = 3001;
 
-    /// <summary>Largest message, bytes. A larger one closes the connection with 1009.</summary>
-    public const int MessageBytesMax = 64 * 1024;
+    /// <summary>Largest message, bytes: a registration for a thousand services fits in. A larger one closes the connection with 1009.</summary>
+    public const int MessageBytesMax = 256 * 1024;
 
     /// <summary>Longest text that is put into an error or a reason, characters; the rest is cut, so that a stack trace cannot close the connection.</summary>
     public const int TextCharsMax = 4_000;

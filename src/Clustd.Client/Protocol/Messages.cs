@@ -91,7 +91,7 @@ public sealed record RegisterParams
 
 /// <summary>
 /// What a reconnecting instance may be running: <c>isMaster</c> is true from the moment a start BEGINS until a stop has SUCCEEDED. A start in
-/// flight, a failed start and a failed stop all count as running.
+/// flight, a failed start and a failed stop all count as running, and are unsettled.
 /// </summary>
 public sealed record DriverState
 {
@@ -103,6 +103,12 @@ public sealed record DriverState
 
     /// <summary>Under which token.</summary>
     public required long Token { get; init; }
+
+    /// <summary>
+    /// With <see cref="IsMaster"/>: it may be running, but the driver cannot say that it does. A start or stop is in flight, or has failed. Told again, the driver
+    /// answers as soon as it knows.
+    /// </summary>
+    public bool Unsettled { get; init; }
 }
 
 /// <summary>Result of <c>register</c>.</summary>
@@ -164,6 +170,12 @@ public sealed record RenewParams
 {
     /// <summary>The driver's clock when it asked.</summary>
     public required long Stamp { get; init; }
+
+    /// <summary>
+    /// What the driver counts to hold from its stamp on, whoever granted it; 0: nothing. Absent: it does not say, and a daemon that is back from a restart
+    /// lets time end the long lease that it had handed out for that.
+    /// </summary>
+    public long? LeftUs { get; init; }
 }
 
 /// <summary>Result of <c>renew</c>.</summary>
@@ -178,6 +190,12 @@ public sealed record RenewResult
     /// daemon restarted under a grace would stop every service it came back for.
     /// </summary>
     public long? LeftUs { get; init; }
+
+    /// <summary>
+    /// True: take <see cref="LeftUs"/> even if what is held is longer. It was given for a restart that is over, and until it is gone a
+    /// crash of this machine would cost as much as it lasts. Null or absent: a longer lease stays.
+    /// </summary>
+    public bool? Shortens { get; init; }
 }
 
 /// <summary>Params of <c>stopped</c>: nothing that was started for the service under this token, or an earlier one, by this instance is running.</summary>

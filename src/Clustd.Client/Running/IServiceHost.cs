@@ -12,6 +12,9 @@ internal interface IServiceHost
     /// <summary>Whether the lease is in effect.</summary>
     bool HoldsLease(long nowUs);
 
+    /// <summary>End of the lease on that clock; <see cref="long.MinValue"/> while there is none. Takes no lock.</summary>
+    long LeaseEndsAtUs { get; }
+
     /// <summary>A start waits for a lease: renew now.</summary>
     void LeaseWanted();
 

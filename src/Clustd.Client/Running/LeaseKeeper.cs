@@ -9,7 +9,7 @@ namespace Clustd.Client.Running;
 /// </summary>
 internal sealed class LeaseKeeper
 {
-    // A wait does not count sleep, the clock does: while something may be running, look this often, so that a suspend is noticed at once on resume.
+    // Where a wait does not count sleep and the clock does: while something may be running, look this often, so that a suspend is noticed at once on resume.
     private const long LookEveryUs = 25_000;
     private const long LookEveryIdleUs = 1_000_000;
     private const long LeaseWantedGapUs = 10_000; // A start that waits asks for a renewal at most this often.
@@ -20,16 +20,21 @@ internal sealed class LeaseKeeper
     private readonly Action<LeaseEnd> leaseChanged;
     private readonly Action<string, long> deadlinePassed;
     private readonly object gate = new();
+    private readonly LeaseAlarm alarm = new();
+    private readonly bool alarmKnowsClock; // It runs on BOOTTIME; a clock of a test's moves without it.
     private readonly LeaseWatch watch = new();
     private DaemonLink? link;
     private long lastRenewal = long.MinValue;
+    private long endsAtUs = long.MinValue; // As watch.Lease.EndsAt, for readers without the lock.
     private bool woken;
     private bool ended;
 
     public LeaseKeeper(
-        Func<long> clock, Func<IReadOnlyCollection<ServiceTriggers>> services, Action<long, long> leaseOver, Action<LeaseEnd> leaseChanged, Action<string, long> deadlinePassed)
+        Func<long> clock, Func<IReadOnlyCollection<ServiceTriggers>> services, Action<long, long> leaseOver, Action<LeaseEnd> leaseChanged, Action<string, long> deadlinePassed,
+        bool isRealClock)
     {
         this.clock = clock;
+        alarmKnowsClock = isRealClock && alarm.CountsSleep;
         this.services = services;
         this.leaseOver = leaseOver;
         this.leaseChanged = leaseChanged;
@@ -41,6 +46,9 @@ internal sealed class LeaseKeeper
     {
         get { lock (gate) return new LeaseEnd(watch.Lease.EndsAt, watch.KillTimeoutUs); }
     }
+
+    /// <summary>See <see cref="IServiceHost.LeaseEndsAtUs"/>. User code asks in loops: it must not be able to hold up this thread's work.</summary>
+    public long EndsAtUs => Volatile.Read(ref endsAtUs);
 
     public bool HoldsLease(long now)
     {
@@ -98,11 +106,12 @@ internal sealed class LeaseKeeper
     private void WakeLocked()
     {
         woken = true;
-        Monitor.PulseAll(gate);
+        alarm.Ring();
     }
 
     private void Work()
     {
+        using var disposed = alarm; // By the only thread that sleeps on it.
         while (true)
         {
             LeaseDue due;
@@ -110,6 +119,7 @@ internal sealed class LeaseKeeper
             DaemonLink? current;
             long now;
             long next;
+            long left;
             lock (gate)
             {
                 if (ended)
@@ -120,6 +130,7 @@ internal sealed class LeaseKeeper
                 end = new LeaseEnd(watch.Lease.EndsAt, watch.KillTimeoutUs);
                 next = watch.NextAt();
                 current = link;
+                left = watch.Lease.LeftAt(now);
                 if (due.HasFlag(LeaseDue.Renew))
                     lastRenewal = now;
             }
@@ -142,21 +153,19 @@ internal sealed class LeaseKeeper
                     next = Math.Min(next, killAt);
             }
             if (due.HasFlag(LeaseDue.Renew))
-                Renew(current, now);
+                Renew(current, now, left);
             if (due.HasFlag(LeaseDue.Reconnect))
                 current?.Abort("it does not answer renewals of the lease");
 
+            long wait;
             lock (gate)
-            {
-                var wait = Math.Min(next - clock(), anyRunning ? LookEveryUs : LookEveryIdleUs);
-                if (!woken && !ended && wait > 0)
-                    Monitor.Wait(gate, (int)Math.Max(1, wait / 1_000)); // Early rather than late; then in steps of a millisecond.
-            }
+                wait = woken || ended ? 0 : Math.Min(next - clock(), anyRunning && !alarmKnowsClock ? LookEveryUs : LookEveryIdleUs);
+            alarm.Sleep(wait); // Who rings in between has rung for this sleep.
         }
     }
 
-    private void Renew(DaemonLink? current, long stamp) =>
-        current?.Request(DriverMethods.Renew, new RenewParams { Stamp = stamp }, ProtocolJson.Default.RenewParams, answer =>
+    private void Renew(DaemonLink? current, long stamp, long left) =>
+        current?.Request(DriverMethods.Renew, new RenewParams { Stamp = stamp, LeftUs = left }, ProtocolJson.Default.RenewParams, answer =>
         {
             // A refusal leaves the stamp unanswered, so a daemon that only refuses is given up like a silent one.
             if (answer?.ReadResult(ProtocolJson.Default.RenewResult) is { } renewed)
@@ -168,7 +177,9 @@ internal sealed class LeaseKeeper
         LeaseEnd end;
         lock (gate)
         {
-            if (!watch.Lease.Answered(renewed.Stamp, renewed.LeftUs, clock()))
+            var changed = watch.Lease.Answered(renewed.Stamp, renewed.LeftUs, clock(), renewed.Shortens == true);
+            Volatile.Write(ref endsAtUs, watch.Lease.EndsAt ?? long.MinValue);
+            if (!changed)
                 return;
             end = new LeaseEnd(watch.Lease.EndsAt, watch.KillTimeoutUs);
             WakeLocked();

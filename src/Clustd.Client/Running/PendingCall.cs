@@ -24,6 +24,9 @@ internal sealed class PendingCall(TriggerParams trigger, Action<RpcError?> reply
 
     public CancellationToken Token => cancellation.Token;
 
+    /// <summary>What the start is granted, or what is stopped was granted.</summary>
+    public Lease? Lease { get; set; }
+
     /// <summary>Whether this call does what <paramref name="other"/> asks for. A planned stop is not the stop that cannot wait, and a cancelled call is none.</summary>
     public bool Joins(TriggerParams other) =>
         !Cancelled && other.IsMaster == IsMaster && other.Token == Trigger.Token && (Trigger.Kill || !other.Kill);
@@ -40,7 +43,10 @@ internal sealed class PendingCall(TriggerParams trigger, Action<RpcError?> reply
     }
 
     public Trigger ToTrigger() =>
-        new(Trigger.Service, Trigger.IsMaster, Trigger.Token, Trigger.Reason, TimeSpan.FromMicroseconds(Math.Clamp(Trigger.LimitUs, 0, long.MaxValue / 16)), Trigger.Kill);
+        new(Trigger.Service, Trigger.IsMaster, Trigger.Token, Trigger.Reason, TimeSpan.FromMicroseconds(Math.Clamp(Trigger.LimitUs, 0, long.MaxValue / 16)), Trigger.Kill)
+        {
+            Lease = Lease,
+        };
 
     public void Reply(RpcError? error)
     {
@@ -49,17 +55,10 @@ internal sealed class PendingCall(TriggerParams trigger, Action<RpcError?> reply
         replies.Clear();
     }
 
-    public void CancelToken()
-    {
-        try
-        {
-            cancellation.Cancel();
-        }
-        catch (Exception e) when (e is AggregateException or ObjectDisposedException)
-        {
-            // A callback of user code failed, or the call has returned meanwhile: either way its outcome is what counts, and that is reported.
-        }
-    }
+    /// <summary>Returns at once and runs no callback on this thread.</summary>
+    public void CancelToken() => cancellation.CancelAsync().ContinueWith(
+        static failed => _ = failed.Exception, // A callback of user code threw: the outcome of the call is what counts, and that is reported.
+        CancellationToken.None, TaskContinuationOptions.OnlyOnFaulted, TaskScheduler.Default);
 
     public void Dispose() => cancellation.Dispose();
 }

@@ -11,6 +11,10 @@ internal sealed class ServiceTriggers
     private const string LeaseWaitFailed =
         "The start was not begun: this driver holds no lease, because the daemon has not answered its renewals. Check the load of the machine and the daemon's log.";
 
+    // Milliseconds between requests for a lease, of one start that waits for it: a thousand may wait at once.
+    private const int LeaseWaitMin = 20;
+    private const int LeaseWaitMax = 320;
+
     private readonly string service;
     private readonly IServiceHost host;
     private readonly object gate = new();
@@ -19,6 +23,11 @@ internal sealed class ServiceTriggers
     private readonly List<PendingCall> pending = [];
     private PendingCall? current;
     private (bool IsMaster, long Token)? acknowledged; // What user code last completed without error.
+    private Lease? lease; // Of the newest start, until a stop has succeeded.
+
+    // A start that user code failed and that was not stopped since. Its answer may be lost with its connection: told again, it is answered again, not run
+    // again on top of what it left half done.
+    private (long Token, RpcError Error)? failedStart;
     private long? running; // Token of what may be running: from the moment a start begins until a stop has succeeded.
     private long highestToken = long.MinValue;
     private long? killAt;
@@ -40,20 +49,29 @@ internal sealed class ServiceTriggers
         get { lock (gate) return running; }
     }
 
+    /// <summary>What was granted to what may be running, or null.</summary>
+    public Lease? Lease
+    {
+        get { lock (gate) return lease; }
+    }
+
     /// <summary>When what is running must be gone, on the driver's clock; null while nobody has said so.</summary>
     public long? KillAt
     {
         get { lock (gate) return killAt; }
     }
 
-    /// <summary>What to tell a daemon on reconnection, or null if nothing was ever begun.</summary>
+    /// <summary>
+    /// What to tell a daemon on reconnection, or null if nothing was ever begun. Running is what was started, and is not being stopped; all else that may be
+    /// there is unsettled: told again, it is answered when this is known.
+    /// </summary>
     public DriverState? State
     {
         get
         {
             lock (gate)
             {
-                return running is { } token ? new DriverState { Service = service, IsMaster = true, Token = token }
+                return running is { } token ? new DriverState { Service = service, IsMaster = true, Token = token, Unsettled = acknowledged != (true, token) || IsStopWaiting }
                     : acknowledged is { IsMaster: false } stopped ? new DriverState { Service = service, IsMaster = false, Token = stopped.Token }
                     : null;
             }
@@ -77,6 +95,8 @@ internal sealed class ServiceTriggers
             }
             if (trigger.IsMaster)
                 highestToken = trigger.Token;
+            else
+                EndLease(trigger.Kill);
             Enqueue(trigger, reply);
             if (trigger.Kill && !trigger.IsMaster)
                 StopBy(host.NowUs + Math.Clamp(trigger.LimitUs, 0, long.MaxValue / 4) - KillMargin(trigger.LimitUs));
@@ -89,7 +109,10 @@ internal sealed class ServiceTriggers
         lock (gate)
         {
             if (current is { IsMaster: true } start && start.Sequence == sequence)
+            {
+                lease?.Stop();
                 CancelCurrent();
+            }
             DropStarts(start => start.Sequence == sequence, DriverErrorCodes.TriggerCancelled, "was cancelled before it began");
         }
     }
@@ -105,6 +128,7 @@ internal sealed class ServiceTriggers
     {
         lock (gate)
         {
+            EndLease(kill);
             if (current is { IsMaster: true })
                 CancelCurrent();
             DropStarts(_ => true, DriverErrorCodes.TriggerCancelled, "was cancelled: " + reason);
@@ -146,7 +170,10 @@ internal sealed class ServiceTriggers
     public void LeaseChanged()
     {
         lock (gate)
-            Monitor.PulseAll(gate);
+        {
+            if (current is { IsMaster: true, HasBegun: false })
+                Monitor.PulseAll(gate); // Nobody else is woken: six times a lease, a thousand threads would be.
+        }
     }
 
     /// <summary>Starts nothing any more.</summary>
@@ -155,6 +182,7 @@ internal sealed class ServiceTriggers
         lock (gate)
         {
             closing = true;
+            lease?.Stop();
             if (current is { IsMaster: true })
                 CancelCurrent();
             DropStarts(_ => true, DriverErrorCodes.ShuttingDown, "was not begun: this driver is shutting down");
@@ -169,6 +197,17 @@ internal sealed class ServiceTriggers
             ended = true;
             Monitor.PulseAll(gate);
         }
+    }
+
+    private bool IsStopWaiting => pending.Exists(call => !call.IsMaster);
+
+    // Under the lock. A planned stop lets work in hand be finished under the lease, one that cannot wait does not.
+    private void EndLease(bool kill)
+    {
+        if (kill)
+            lease?.End();
+        else
+            lease?.Stop();
     }
 
     // Under the lock.
@@ -200,13 +239,13 @@ internal sealed class ServiceTriggers
         Monitor.PulseAll(gate);
     }
 
-    // Under the lock. Cancel runs callbacks of user code, which must not run under our lock nor on the lease thread.
+    // Under the lock. Callbacks of user code must not run under our lock nor on the lease thread: the token is cancelled here, they run on the pool.
     private void CancelCurrent()
     {
         if (current is not { Cancelled: false } call)
             return;
         call.Cancelled = true;
-        ThreadPool.UnsafeQueueUserWorkItem(static call => call.CancelToken(), call, preferLocal: false);
+        call.CancelToken();
         Monitor.PulseAll(gate);
     }
 
@@ -249,6 +288,11 @@ internal sealed class ServiceTriggers
                     call.Reply(null); // Level-triggered: said again, nothing to do.
                     continue;
                 }
+                if (call.IsMaster && failedStart is { } failed && failed.Token == call.Trigger.Token)
+                {
+                    call.Reply(failed.Error);
+                    continue;
+                }
                 current = call;
                 if (call.IsMaster && !AwaitLease(call))
                 {
@@ -261,7 +305,13 @@ internal sealed class ServiceTriggers
                 call.HasBegun = true;
                 acknowledged = null;
                 if (call.IsMaster)
+                {
                     running = call.Trigger.Token;
+                    lease?.End();
+                    lease = new Lease(service, call.Trigger.Token, () => host.LeaseEndsAtUs, () => host.NowUs);
+                    failedStart = null;
+                }
+                call.Lease = lease;
             }
 
             var error = Run(call);
@@ -276,7 +326,16 @@ internal sealed class ServiceTriggers
                     {
                         running = null;
                         killAt = null;
+                        failedStart = null;
+                        lease?.End();
+                        lease = null;
                     }
+                }
+                else if (call.IsMaster)
+                {
+                    lease?.Stop();
+                    if (error.Code == DriverErrorCodes.TriggerFailed)
+                        failedStart = (call.Trigger.Token, error);
                 }
                 call.Reply(error);
             }
@@ -288,6 +347,7 @@ internal sealed class ServiceTriggers
     private bool AwaitLease(PendingCall call)
     {
         var until = host.NowUs + (call.Trigger.LimitUs > 0 ? call.Trigger.LimitUs : 5_000_000);
+        var patience = LeaseWaitMin;
         while (!call.Cancelled && !ended)
         {
             var now = host.NowUs;
@@ -296,7 +356,8 @@ internal sealed class ServiceTriggers
             if (now >= until)
                 return false;
             host.LeaseWanted();
-            Monitor.Wait(gate, 20);
+            Monitor.Wait(gate, patience); // A new lease wakes it.
+            patience = Math.Min(patience * 2, LeaseWaitMax);
         }
         return false;
     }

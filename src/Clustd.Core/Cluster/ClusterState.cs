@@ -2,11 +2,18 @@ using System.Collections.Immutable;
 
 namespace Clustd.Core.Cluster;
 
-/// <summary>A voter: a machine with one particular store. Address is "host:port" as the configuration names it.</summary>
-public sealed record Member(MachineId Machine, StoreId Store, string Address, bool Witness);
+/// <summary>
+/// A machine with one particular store. Address is "host:port" as the configuration names it. A learner receives the log and may run services, but
+/// has no vote: it is on its way to become a voter, or has said goodbye where only two machines vote.
+/// </summary>
+public sealed record Member(MachineId Machine, StoreId Store, string Address, bool Witness, bool Learner = false);
 
 /// <summary>A live session. Its id is the log index of its OpenSession.</summary>
-public sealed record Session(SessionId Id, MachineId Machine, StoreId Store, TimeSpan Lease);
+public sealed record Session(SessionId Id, MachineId Machine, StoreId Store, TimeSpan Lease)
+{
+    /// <summary>Restart graces by id. They accumulate: the session lasts as long as the longest (rule 16), and only its holder ends one.</summary>
+    public ImmutableSortedDictionary<long, RestartGrace> Graces { get; init; } = ImmutableSortedDictionary<long, RestartGrace>.Empty;
+}
 
 /// <summary>What to do when a stop fails and killing is not certain.</summary>
 public enum OnStopFailure
@@ -125,12 +132,19 @@ public sealed record ClusterState
 
     public bool Paused { get; init; }
 
+    /// <summary>What all members can do. Commands that need more are not proposed; never falls.</summary>
+    public int FeatureLevel { get; init; } = 1;
+
     public ImmutableList<ClusterEvent> Events { get; init; } = [];
+
+    /// <summary>The last entry that this state contains.</summary>
+    [System.Text.Json.Serialization.JsonIgnore]
+    public Raft.LogPosition Position => new(AppliedIndex, AppliedTerm);
 
     /// <summary>The machine's live session, or null.</summary>
     public Session? SessionOf(MachineId machine)
     {
-        foreach (var session in Sessions.Values)
+        foreach (var (_, session) in Sessions) // Not Values: asked many times per heartbeat, and that one allocates.
         {
             if (session.Machine == machine)
             {

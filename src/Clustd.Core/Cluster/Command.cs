@@ -11,8 +11,11 @@ namespace Clustd.Core.Cluster;
 [JsonPolymorphic(TypeDiscriminatorPropertyName = "type")]
 [JsonDerivedType(typeof(Form), "form")]
 [JsonDerivedType(typeof(NoOp), "no-op")]
+[JsonDerivedType(typeof(ChangeMembers), "change-members")]
 [JsonDerivedType(typeof(OpenSession), "open-session")]
 [JsonDerivedType(typeof(EndSession), "end-session")]
+[JsonDerivedType(typeof(GrantGrace), "grant-grace")]
+[JsonDerivedType(typeof(EndGrace), "end-grace")]
 [JsonDerivedType(typeof(DefineServices), "define-services")]
 [JsonDerivedType(typeof(Assign), "assign")]
 [JsonDerivedType(typeof(ReportRunning), "report-running")]
@@ -23,6 +26,7 @@ namespace Clustd.Core.Cluster;
 [JsonDerivedType(typeof(SetDrain), "set-drain")]
 [JsonDerivedType(typeof(SetPause), "set-pause")]
 [JsonDerivedType(typeof(ClearFailures), "clear-failures")]
+[JsonDerivedType(typeof(SetFeatureLevel), "set-feature-level")]
 public abstract record Command
 {
     private Command()
@@ -30,16 +34,39 @@ public abstract record Command
     }
 
     /// <summary>Always entry 1: who formed the cluster, with which stores. Epoch is the wall clock's Unix second at forming (tokens' high bits).</summary>
-    public sealed record Form(ClusterId Cluster, long EpochSeconds, TimeSpan Lease, ImmutableArray<Member> Members) : Command;
+    /// <remarks>FeatureLevel: the lowest of those who form; 1 in the logs of the first version, which knew of none.</remarks>
+    public sealed record Form(ClusterId Cluster, long EpochSeconds, TimeSpan Lease, ImmutableArray<Member> Members, int FeatureLevel = 1) : Command;
 
     /// <summary>First entry of every leader: its term counts as begun when this one is applied (rule 6).</summary>
     public sealed record NoOp(MachineId Leader) : Command;
+
+    /// <summary>
+    /// The members from here on, all of them. Takes effect when appended (Ongaro, section 4.1), and differs from those before by one voter at most, so that
+    /// every majority of one list shares a machine with every majority of the other.
+    /// </summary>
+    public sealed record ChangeMembers(ImmutableArray<Member> Members, string Reason) : Command;
 
     /// <summary>The session's id is the index of this entry. The lease is written down here and in every echo (rule 12).</summary>
     public sealed record OpenSession(MachineId Machine, StoreId Store, TimeSpan Lease) : Command;
 
     /// <summary>Ends a session. What the machine still holds becomes vacated and waits k·kill_timeout (rule 11).</summary>
     public sealed record EndSession(SessionId Session, string Reason) : Command;
+
+    /// <summary>
+    /// The daemon that holds this session restarts on purpose, and Drivers go on without it for up to Grace. The length travels here, whatever any file says
+    /// meanwhile (rule 12). Saying it again under the same id changes nothing.
+    /// </summary>
+    public sealed record GrantGrace(SessionId Session, long Id, TimeSpan Grace, ImmutableArray<GraceDriver> Drivers) : Command
+    {
+        // Arrays compare by reference in a record's own equality: what is said again must be known again.
+        public bool Equals(GrantGrace? other) =>
+            other is not null && Session == other.Session && Id == other.Id && Grace == other.Grace && Drivers.AsSpan().SequenceEqual(other.Drivers.AsSpan());
+
+        public override int GetHashCode() => (int)Id; // never used as a key; content equality above is what matters
+    }
+
+    /// <summary>Nobody counts on this grace any more: every driver that did has an ordinary lease again, or the grace is over (rule 16). Other graces stay.</summary>
+    public sealed record EndGrace(SessionId Session, long Id) : Command;
 
     public sealed record DefineServices(ImmutableArray<ServiceDefinition> Services) : Command;
 
@@ -66,4 +93,7 @@ public abstract record Command
     public sealed record SetPause(bool Paused, string Reason) : Command;
 
     public sealed record ClearFailures(ServiceName Service, MachineId Machine) : Command;
+
+    /// <summary>All members can do this level: from here on commands that need it may be proposed. It never falls. See <see cref="FeatureLevels"/>.</summary>
+    public sealed record SetFeatureLevel(int Level) : Command;
 }

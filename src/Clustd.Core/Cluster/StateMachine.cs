@@ -9,14 +9,19 @@ namespace Clustd.Core.Cluster;
 /// </summary>
 public static class StateMachine
 {
-    public static ClusterState Apply(ClusterState state, LogEntry entry)
+    public static ClusterState Apply(ClusterState state, LogEntry entry) => Apply(state, entry, PlantedBug.None);
+
+    internal static ClusterState Apply(ClusterState state, LogEntry entry, PlantedBug bug)
     {
         var next = entry.Command switch
         {
             Command.Form form => Form(state, form),
             Command.NoOp noOp => state.Happened(entry, "leader-elected", $"{noOp.Leader} leads in term {entry.Term}.", machine: noOp.Leader),
+            Command.ChangeMembers change => ChangeMembers(state, change, entry),
             Command.OpenSession open => OpenSession(state, open, entry),
             Command.EndSession end => EndSession(state, end, entry),
+            Command.GrantGrace grant => GrantGrace(state, grant, entry, bug),
+            Command.EndGrace end => EndGrace(state, end, entry, bug),
             Command.DefineServices define => DefineServices(state, define, entry),
             Command.Assign assign => Assign(state, assign, entry),
             Command.ReportRunning running => ReportRunning(state, running, entry),
@@ -27,6 +32,7 @@ public static class StateMachine
             Command.SetDrain drain => SetDrain(state, drain, entry),
             Command.SetPause pause => SetPause(state, pause, entry),
             Command.ClearFailures clear => ClearFailures(state, clear),
+            Command.SetFeatureLevel set => SetFeatureLevel(state, set, entry),
             _ => throw new System.Diagnostics.UnreachableException($"Command {entry.Command.GetType().Name} has no rule."),
         };
         return next with { AppliedIndex = entry.Index, AppliedTerm = entry.Term };
@@ -37,8 +43,16 @@ public static class StateMachine
         Cluster = form.Cluster,
         EpochSeconds = form.EpochSeconds,
         Lease = form.Lease,
+        FeatureLevel = form.FeatureLevel,
         Members = form.Members.ToImmutableSortedDictionary(member => member.Machine, member => member),
     };
+
+    // Not judged here: it took effect when it was appended, and what a majority of the new list holds is so.
+    private static ClusterState ChangeMembers(ClusterState state, Command.ChangeMembers change, LogEntry entry)
+    {
+        var members = change.Members.ToImmutableSortedDictionary(member => member.Machine, member => member);
+        return (state with { Members = members, Drained = state.Drained.Intersect(members.Keys) }).Happened(entry, "members-changed", change.Reason);
+    }
 
     private static ClusterState OpenSession(ClusterState state, Command.OpenSession open, LogEntry entry)
     {
@@ -80,6 +94,32 @@ public static class StateMachine
         }
 
         return next;
+    }
+
+    private static ClusterState GrantGrace(ClusterState state, Command.GrantGrace grant, LogEntry entry, PlantedBug bug)
+    {
+        if (!state.Sessions.TryGetValue(grant.Session, out var session) || session.Graces.ContainsKey(grant.Id))
+        {
+            return state;
+        }
+
+        // Rule 16: added to those there are. A shorter one must not replace a longer one that drivers still count on.
+        var graces = bug == PlantedBug.GraceReplaced ? session.Graces.Clear() : session.Graces;
+        var grace = new RestartGrace(grant.Id, grant.Grace, grant.Drivers, entry.Index);
+        return (state with { Sessions = state.Sessions.SetItem(session.Id, session with { Graces = graces.Add(grant.Id, grace) }) })
+            .Happened(entry, "restart-announced", $"{session.Machine} restarts its daemon: its drivers go on without it, and for up to {grant.Grace.TotalSeconds:0.###} s nobody takes over.", machine: session.Machine);
+    }
+
+    private static ClusterState EndGrace(ClusterState state, Command.EndGrace end, LogEntry entry, PlantedBug bug)
+    {
+        if (!state.Sessions.TryGetValue(end.Session, out var session) || (!session.Graces.ContainsKey(end.Id) && bug != PlantedBug.GraceEndedWithoutId))
+        {
+            return state; // Late: it is over already, and another one is not meant (rule 16).
+        }
+
+        var graces = bug == PlantedBug.GraceEndedWithoutId ? session.Graces.Clear() : session.Graces.Remove(end.Id);
+        return (state with { Sessions = state.Sessions.SetItem(session.Id, session with { Graces = graces }) })
+            .Happened(entry, "restart-ended", $"The restart of {session.Machine} is over: no driver of it counts on its grace any more.", machine: session.Machine);
     }
 
     private static ClusterState DefineServices(ClusterState state, Command.DefineServices define, LogEntry entry)
@@ -201,6 +241,12 @@ public static class StateMachine
         state.Services.TryGetValue(clear.Service, out var service)
             ? state.With(clear.Service, service with { Failures = service.Failures.Remove(clear.Machine) })
             : state;
+
+    private static ClusterState SetFeatureLevel(ClusterState state, Command.SetFeatureLevel set, LogEntry entry) =>
+        set.Level <= state.FeatureLevel
+            ? state
+            : (state with { FeatureLevel = set.Level })
+                .Happened(entry, "feature-level", $"All machines run a version that can do feature level {set.Level}: the cluster uses it from now on.");
 
     private static Assignment? Held(ClusterState state, ServiceName name, Token token) =>
         state.Services.TryGetValue(name, out var service) && service.Assignment is { } held && held.Token == token ? held : null;

@@ -5,7 +5,7 @@ using Clustd.Core.Raft;
 namespace Clustd.Core.Leading;
 
 /// <summary>What this machine does while it leads: opens and ends sessions, confirms stamps, defines services, places them. Decides only when rule 6 allows.</summary>
-internal sealed class LeaderDuties(MachineSettings settings, Raft.Raft raft, Replica replica, List<Output> outputs)
+internal sealed class LeaderDuties(MachineSettings settings, Raft.Raft raft, Replica replica, AnnouncedLevels levels, List<Output> outputs)
 {
     private readonly Sessions _sessions = new(settings.PlantedBug);
     private readonly SortedDictionary<MachineId, MachineReport> _reports = [];
@@ -13,6 +13,7 @@ internal sealed class LeaderDuties(MachineSettings settings, Raft.Raft raft, Rep
     private readonly SortedDictionary<ServiceName, string> _reasons = [];
     private Instant _placementWakeAt = Instant.Never;
     private bool _isPlacementDue;
+    private bool _areDefinitionsDue = true;
     private string _servicesReason = "";
 
     public IReadOnlyDictionary<MachineId, MachineReport> Reports => _reports;
@@ -28,6 +29,7 @@ internal sealed class LeaderDuties(MachineSettings settings, Raft.Raft raft, Rep
         _reasons.Clear();
         _wantSession.Clear();
         _isPlacementDue = true;
+        _areDefinitionsDue = true;
     }
 
     public void Deposed()
@@ -84,10 +86,12 @@ internal sealed class LeaderDuties(MachineSettings settings, Raft.Raft raft, Rep
 
     public void ReportReceived(MachineId from, MachineReport report)
     {
+        levels.Announced(from, report.FeatureLevel);
         if (KnownReport(from) != report.Version)
         {
             _reports[from] = report;
             _isPlacementDue = true;
+            _areDefinitionsDue = true;
         }
     }
 
@@ -98,7 +102,7 @@ internal sealed class LeaderDuties(MachineSettings settings, Raft.Raft raft, Rep
             return; // Rule 6. The stamps stay: a later round confirms them, too.
         }
 
-        foreach (var session in replica.State.Sessions.Values)
+        foreach (var (_, session) in replica.State.Sessions)
         {
             SendConfirmed(session, round);
         }
@@ -115,6 +119,9 @@ internal sealed class LeaderDuties(MachineSettings settings, Raft.Raft raft, Rep
     public void Applied(LogEntry entry)
     {
         _isPlacementDue = true;
+        // What the services should be depends on sessions, reports and definitions; these change none of them.
+        _areDefinitionsDue |= entry.Command is not (Command.Assign or Command.ReportRunning or Command.ReportStuck or Command.RequestMove or Command.AbortMove
+            or Command.ClearFailures);
         if (entry.Command is Command.EndSession end)
         {
             _sessions.Forget(end.Session);
@@ -135,6 +142,7 @@ internal sealed class LeaderDuties(MachineSettings settings, Raft.Raft raft, Rep
         }
 
         OpenSessions(now);
+        RaiseLevel(now);
         if (_isPlacementDue || now >= _placementWakeAt)
         {
             _isPlacementDue = false;
@@ -142,10 +150,27 @@ internal sealed class LeaderDuties(MachineSettings settings, Raft.Raft raft, Rep
         }
     }
 
-    public Instant WakeAt => replica.MayDecide
-        ? replica.State.Sessions.Values.Aggregate(_placementWakeAt, (earliest, session) =>
-            replica.IsEnding(session.Id) ? earliest : Instant.Min(earliest, _sessions.EndsAt(session, replica.OpenedAt(session))))
-        : Instant.Never;
+    public Instant WakeAt
+    {
+        get
+        {
+            if (!replica.MayDecide)
+            {
+                return Instant.Never;
+            }
+
+            var earliest = _placementWakeAt;
+            foreach (var (id, session) in replica.State.Sessions)
+            {
+                if (!replica.IsEnding(id) && !replica.IsGraceUnderWay(id))
+                {
+                    earliest = Instant.Min(earliest, EndsAt(session));
+                }
+            }
+
+            return earliest;
+        }
+    }
 
     public PlacementView ViewAt(Instant now) => new(
         replica.State,
@@ -176,19 +201,36 @@ internal sealed class LeaderDuties(MachineSettings settings, Raft.Raft raft, Rep
 
     private void EndSessions(Instant now)
     {
-        foreach (var session in replica.State.Sessions.Values)
+        foreach (var (_, session) in replica.State.Sessions)
         {
-            if (now >= _sessions.EndsAt(session, replica.OpenedAt(session)) && !replica.IsEnding(session.Id))
+            if (now >= EndsAt(session) && !replica.IsEnding(session.Id) && !replica.IsGraceUnderWay(session.Id))
             {
                 var silent = (now - _sessions.LastKnown(session, replica.OpenedAt(session))).TotalMilliseconds;
-                var reason = $"{session.Machine} was silent for {silent:F0} ms, longer than its lease of {session.Lease.TotalMilliseconds:F0} ms.";
+                var reason = session.Graces.IsEmpty
+                    ? $"{session.Machine} was silent for {silent:F0} ms, longer than its lease of {session.Lease.TotalMilliseconds:F0} ms."
+                    : $"{session.Machine} did not come back from its restart within {session.Graces.Values.Max(grace => grace.Duration).TotalSeconds:0.###} s.";
                 raft.Propose(new Command.EndSession(session.Id, reason), now);
             }
         }
     }
 
+    private Instant EndsAt(Session session)
+    {
+        if (settings.PlantedBug == PlantedBug.GraceOfFormerLeader)
+        {
+            session = session with { Graces = session.Graces.RemoveRange(session.Graces.Values.Where(grace => grace.Index < replica.NoOpIndex).Select(grace => grace.Id)) };
+        }
+
+        return _sessions.EndsAt(session, replica.OpenedAt(session), replica.AppliedAt);
+    }
+
     private void OpenSessions(Instant now)
     {
+        if (_wantSession.Count == 0)
+        {
+            return;
+        }
+
         foreach (var machine in _wantSession.ToList())
         {
             if (replica.State.SessionOf(machine) is not null || !raft.Members.TryGetValue(machine, out var member))
@@ -200,6 +242,17 @@ internal sealed class LeaderDuties(MachineSettings settings, Raft.Raft raft, Rep
             {
                 raft.Propose(new Command.OpenSession(machine, member.Store, settings.Lease), now);
             }
+        }
+    }
+
+    /// <summary>Only when every member is here and can do it; whoever is away might come back as an older version, and could not read the log any more.</summary>
+    private void RaiseLevel(Instant now)
+    {
+        if (replica.State.FeatureLevel < settings.FeatureLevel
+            && levels.Common(raft, now) is var common && common > replica.State.FeatureLevel
+            && !replica.UnderWay.Any(command => command is Command.SetFeatureLevel))
+        {
+            raft.Propose(new Command.SetFeatureLevel(common), now);
         }
     }
 
@@ -221,6 +274,7 @@ internal sealed class LeaderDuties(MachineSettings settings, Raft.Raft raft, Rep
             return;
         }
 
+        var concerned = new SortedSet<ServiceName>(underWay.Select(Concerned).OfType<ServiceName>());
         var decisions = Placement.Decide(view, out _placementWakeAt);
         foreach (var decision in decisions)
         {
@@ -230,10 +284,15 @@ internal sealed class LeaderDuties(MachineSettings settings, Raft.Raft raft, Rep
                 outputs.Add(new Output.Noted(Severity.Debug, "decision", decision.Reason, decision.Service)); // What comes of it is an event of its own.
             }
 
-            if (decision.Command is not null && !underWay.Any(command => Concerns(command, decision.Service)))
+            if (decision.Command is not null && !concerned.Contains(decision.Service))
             {
                 raft.Propose(decision.Command, now);
             }
+        }
+
+        if (_reasons.Count == replica.State.Services.Count)
+        {
+            return; // Each service that there is has a reason, so nothing is left over.
         }
 
         foreach (var gone in _reasons.Keys.Where(service => !replica.State.Services.ContainsKey(service)).ToList())
@@ -251,7 +310,13 @@ internal sealed class LeaderDuties(MachineSettings settings, Raft.Raft raft, Rep
             return false;
         }
 
+        if (!_areDefinitionsDue)
+        {
+            return true; // As it was the last time, and nothing that it depends on has changed.
+        }
+
         var decision = Placement.DefineServices(view);
+        _areDefinitionsDue = decision.Command is not null;
         if (decision.Reason != _servicesReason)
         {
             _servicesReason = decision.Reason;
@@ -267,15 +332,16 @@ internal sealed class LeaderDuties(MachineSettings settings, Raft.Raft raft, Rep
         return false;
     }
 
-    private static bool Concerns(Command command, ServiceName service) => command switch
+    // The service that a command under way is about, if it may change what is decided about it.
+    private static ServiceName? Concerned(Command command) => command switch
     {
-        Command.Assign assign => assign.Service == service,
-        Command.ReportRunning running => running.Service == service,
-        Command.ReportStuck stuck => stuck.Service == service,
-        Command.Release release => release.Service == service,
-        Command.RequestMove move => move.Service == service,
-        Command.AbortMove abort => abort.Service == service,
-        Command.ClearFailures clear => clear.Service == service,
-        _ => false,
+        Command.Assign assign => assign.Service,
+        Command.ReportRunning running => running.Service,
+        Command.ReportStuck stuck => stuck.Service,
+        Command.Release release => release.Service,
+        Command.RequestMove move => move.Service,
+        Command.AbortMove abort => abort.Service,
+        Command.ClearFailures clear => clear.Service,
+        _ => null,
     };
 }

@@ -9,16 +9,28 @@ internal sealed class MachineChoice
     private static readonly TimeSpan CoolDownMaximum = TimeSpan.FromMinutes(10);
 
     private readonly PlacementView _view;
-    private readonly SortedDictionary<ServiceName, MachineId> _placed = [];
+    private readonly SortedDictionary<MachineId, int> _loads = [];
+
+    // Where each service is; null when none is to be apart from another, which is when nobody asks.
+    private readonly SortedDictionary<ServiceName, MachineId>? _placed;
 
     public MachineChoice(PlacementView view)
     {
         _view = view;
+        foreach (var service in view.State.Services.Values)
+        {
+            if (!service.Definition.ApartFrom.IsEmpty)
+            {
+                _placed = [];
+                break;
+            }
+        }
+
         foreach (var (name, service) in view.State.Services)
         {
             if (service.Assignment is { } assignment)
             {
-                _placed[name] = assignment.Machine;
+                Place(name, assignment.Machine);
             }
         }
     }
@@ -42,7 +54,12 @@ internal sealed class MachineChoice
         return coolDown < CoolDownMaximum ? coolDown : CoolDownMaximum;
     }
 
-    public void Place(ServiceName service, MachineId machine) => _placed[service] = machine;
+    /// <summary>The service, not placed until now, is on this machine or is to be.</summary>
+    public void Place(ServiceName service, MachineId machine)
+    {
+        _loads[machine] = _loads.GetValueOrDefault(machine) + 1;
+        _placed?.Add(service, machine);
+    }
 
     /// <summary>True when the deadline is over; else makes sure that the leader looks again then.</summary>
     public bool IsOver(Instant deadline)
@@ -57,7 +74,7 @@ internal sealed class MachineChoice
     }
 
     public bool HasDriver(MachineId machine, ServiceName service) =>
-        _view.Reports.TryGetValue(machine, out var report) && report.Services.Any(readiness => readiness.Service == service && readiness.HasDriver);
+        _view.Reports.TryGetValue(machine, out var report) && report.Of(service) is { HasDriver: true };
 
     /// <summary>By prefer, then fewest services, then id.</summary>
     public PlacementTarget Best(ServiceName name, ServiceState service, MachineId? except)
@@ -80,7 +97,7 @@ internal sealed class MachineChoice
             }
 
             eligible++;
-            var key = (Rank(service.Definition, machine), _placed.Values.Count(placed => placed == machine));
+            var key = (Rank(service.Definition, machine), _loads.GetValueOrDefault(machine));
             if (best is null || key.CompareTo(bestKey) < 0)
             {
                 (best, bestKey) = (machine, key);
@@ -136,11 +153,21 @@ internal sealed class MachineChoice
             return "is leaving";
         }
 
+        if (report.Stalled is { } stalled)
+        {
+            return stalled;
+        }
+
         return ApartObstacle(name, service, machine) ?? DriverObstacle(name, service, machine, report) ?? CoolDownObstacle(service, machine);
     }
 
     private string? ApartObstacle(ServiceName name, ServiceState service, MachineId machine)
     {
+        if (_placed is null)
+        {
+            return null;
+        }
+
         foreach (var (other, at) in _placed)
         {
             if (at != machine || other == name)
@@ -161,9 +188,8 @@ internal sealed class MachineChoice
     // A machine without any driver runs a service only in a cluster where nobody has one: there, being master is all there is to it.
     private string? DriverObstacle(ServiceName name, ServiceState service, MachineId machine, Raft.MachineReport report)
     {
-        if (HasDriver(machine, name))
+        if (report.Of(name) is { HasDriver: true } readiness)
         {
-            var readiness = report.Services.First(one => one.Service == name);
             return readiness.Ready ? null : readiness.Missing.Length > 0 ? $"waits for its drivers ({readiness.Missing})" : "has drivers that are not ready";
         }
 

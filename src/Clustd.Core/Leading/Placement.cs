@@ -163,13 +163,15 @@ public static class Placement
 
     private static PlacementTarget? BetterPlace(PlacementView view, MachineChoice choice, ServiceName name, ServiceState service, MachineId machine)
     {
-        var best = choice.Best(name, service, machine);
-        if (best.Machine is not { } other)
+        // Looked for only where one of the two below can be true, and where a cool-down may end, which this leader then wakes up for.
+        var lacksDriver = view.Reports.ContainsKey(machine) && !choice.HasDriver(machine, name);
+        var isPreferredElsewhere = service.Definition.Failback && MachineChoice.Rank(service.Definition, machine) > 0;
+        if ((!lacksDriver && !isPreferredElsewhere && service.Failures.IsEmpty) || choice.Best(name, service, machine) is not { Machine: { } other })
         {
             return null;
         }
 
-        if (view.Reports.ContainsKey(machine) && !choice.HasDriver(machine, name) && choice.HasDriver(other, name))
+        if (lacksDriver && choice.HasDriver(other, name))
         {
             return new PlacementTarget(other, $"{machine} has no driver for '{name}' and {other} has");
         }

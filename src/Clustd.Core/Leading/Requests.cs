@@ -7,7 +7,8 @@ namespace Clustd.Core.Leading;
 /// What operators ask for. The machine that was asked passes it to the leader; the leader decides, and answers when the decision is applied.
 /// Every answer is one sentence in three parts: what happened, why, what to do.
 /// </summary>
-internal sealed class Requests(MachineSettings settings, Raft.Raft raft, Replica replica, LeaderDuties duties, List<Output> outputs)
+internal sealed class Requests(
+    MachineSettings settings, Raft.Raft raft, Replica replica, LeaderDuties duties, Membership membership, AnnouncedLevels levels, List<Output> outputs)
 {
     private static readonly TimeSpan AnswerTimeout = TimeSpan.FromSeconds(5);
 
@@ -99,6 +100,12 @@ internal sealed class Requests(MachineSettings settings, Raft.Raft raft, Replica
                 var drainSentence = drain.Drained ? $"{drain.Machine} is drained: its services move away." : $"{drain.Machine} may run services again.";
                 Propose(origin, id, new Command.SetDrain(drain.Machine, drain.Drained, drainSentence), drainSentence, now);
                 break;
+            case Request.AddMachine add:
+                ChangeMembers(origin, id, membership.Add(add.Machine), now);
+                break;
+            case Request.RemoveMachine remove:
+                ChangeMembers(origin, id, membership.Remove(remove.Machine, now), now);
+                break;
             case Request.Pause pause:
                 var pauseSentence = pause.Paused ? "Paused: nothing moves by itself, not even after a failure." : "No longer paused: services move as needed.";
                 Propose(origin, id, new Command.SetPause(pause.Paused, pauseSentence), pauseSentence, now);
@@ -106,6 +113,22 @@ internal sealed class Requests(MachineSettings settings, Raft.Raft raft, Replica
             default:
                 Answer(origin, id, false, $"Refused: this leader ({settings.Self}) does not know that request; it may run an older version. Update it, then ask again.");
                 break;
+        }
+    }
+
+    private void ChangeMembers(MachineId origin, string id, MembershipDecision decision, Instant now)
+    {
+        if (levels.WhyNot(new Command.ChangeMembers([], ""), replica.State) is { } refusal)
+        {
+            Answer(origin, id, false, refusal);
+        }
+        else if (decision.Change is { } change)
+        {
+            Propose(origin, id, change, decision.Sentence, now);
+        }
+        else
+        {
+            Answer(origin, id, false, decision.Sentence);
         }
     }
 
@@ -155,8 +178,16 @@ internal sealed class Requests(MachineSettings settings, Raft.Raft raft, Replica
             : $"Cannot hand over leadership{(target is null ? "" : $" to {target}")}: no connected machine has the whole log. Ask again in a moment.");
     }
 
-    private void Propose(MachineId origin, string id, Command command, string sentence, Instant now) =>
+    private void Propose(MachineId origin, string id, Command command, string sentence, Instant now)
+    {
+        if (levels.WhyNot(command, replica.State) is { } refusal)
+        {
+            Answer(origin, id, false, refusal);
+            return;
+        }
+
         _underWay[raft.Propose(command, now)] = (origin, id, raft.Term, sentence);
+    }
 
     private void Answer(MachineId origin, string id, bool isDone, string sentence)
     {

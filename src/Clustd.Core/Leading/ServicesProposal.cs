@@ -53,6 +53,11 @@ internal static class ServicesProposal
     // Null when they are the same; else the first thing that differs, as "web.kill_timeout is 500 ms in cm-1 and 1 s in cm-2".
     private static string? Difference(ImmutableArray<ServiceDefinition> left, ImmutableArray<ServiceDefinition> right, string leftName, string rightName)
     {
+        if (left.AsSpan().SequenceEqual(right.AsSpan()))
+        {
+            return null; // Both are sorted: what is the same needs no search, and it is the same nearly always.
+        }
+
         foreach (var one in left)
         {
             if (!right.Any(other => other.Name == one.Name))

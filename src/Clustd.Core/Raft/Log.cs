@@ -17,29 +17,39 @@ public sealed record HardState(Term Term, MachineId? Vote)
     public static readonly HardState Initial = new(Term.Zero, null);
 }
 
-/// <summary>The log in memory: what is on disk plus what is on its way there. Holds the invariant that indices are contiguous from 1.</summary>
+/// <summary>
+/// The log in memory: what is on disk plus what is on its way there, from behind the newest snapshot on. Holds the invariant that indices are
+/// contiguous from <see cref="Base"/> on.
+/// </summary>
 public sealed class Log
 {
     private readonly List<LogEntry> _entries = [];
 
-    public Log(IEnumerable<LogEntry> entries)
+    /// <param name="start">Where the snapshot before these entries ends; index 0 without one.</param>
+    /// <param name="entries">What follows it.</param>
+    public Log(LogPosition start, IEnumerable<LogEntry> entries)
     {
+        Base = start;
         foreach (var entry in entries)
         {
             Append(entry);
         }
     }
 
-    public long LastIndex => _entries.Count;
+    /// <summary>The last entry that only the snapshot knows: index 0, term 0 when the log is whole. It is committed.</summary>
+    public LogPosition Base { get; private set; }
+
+    public long LastIndex => Base.Index + _entries.Count;
 
     public LogPosition Last => new(LastIndex, TermAt(LastIndex));
 
-    public LogEntry this[long index] => _entries[checked((int)index - 1)];
+    public LogEntry this[long index] => _entries[checked((int)(index - Base.Index - 1))];
 
-    /// <summary>Term of the entry, zero for index 0. The index must be in [0, LastIndex].</summary>
-    public Term TermAt(long index) => index == 0 ? Term.Zero : this[index].Term;
+    /// <summary>Term of the entry, zero for index 0. The index must be in [Base.Index, LastIndex].</summary>
+    public Term TermAt(long index) => index == Base.Index ? Base.Term : this[index].Term;
 
-    public bool Has(long index, Term term) => index >= 0 && index <= LastIndex && TermAt(index) == term;
+    /// <summary>Whether the entry at this index is of this term. What the snapshot covers is committed, so a leader's log agrees with it.</summary>
+    public bool Has(long index, Term term) => index >= 0 && index <= LastIndex && (index < Base.Index || TermAt(index) == term);
 
     public void Append(LogEntry entry)
     {
@@ -52,17 +62,32 @@ public sealed class Log
     }
 
     /// <summary>Removes the entry at `index` and all after it. Whoever calls has made sure that none of them is committed.</summary>
-    public void TruncateFrom(long index) => _entries.RemoveRange(checked((int)index - 1), checked((int)(LastIndex - index + 1)));
+    public void TruncateFrom(long index) => _entries.RemoveRange(checked((int)(index - Base.Index - 1)), checked((int)(LastIndex - index + 1)));
+
+    /// <summary>A snapshot now stands for all up to `index`.</summary>
+    public void DropUpTo(long index)
+    {
+        var term = TermAt(index);
+        _entries.RemoveRange(0, checked((int)(index - Base.Index)));
+        Base = new LogPosition(index, term);
+    }
+
+    /// <summary>Another machine's snapshot replaces the whole log.</summary>
+    public void Restart(LogPosition start)
+    {
+        _entries.Clear();
+        Base = start;
+    }
 
     /// <summary>Entries from `index`, at most `count`.</summary>
     public IReadOnlyList<LogEntry> Slice(long index, int count) =>
-        index > LastIndex ? [] : _entries.GetRange(checked((int)index - 1), (int)Math.Min(count, LastIndex - index + 1));
+        index > LastIndex ? [] : _entries.GetRange(checked((int)(index - Base.Index - 1)), (int)Math.Min(count, LastIndex - index + 1));
 
-    /// <summary>First index of the run of entries that share the term at `index`: the conflict hint of Ongaro, section 3.5 end.</summary>
+    /// <summary>First index, in what is kept, of the run of entries that share the term at `index`: the conflict hint of Ongaro, section 3.5 end.</summary>
     public long FirstIndexOfTermAt(long index)
     {
         var term = TermAt(index);
-        while (index > 1 && TermAt(index - 1) == term)
+        while (index > Base.Index + 1 && TermAt(index - 1) == term)
         {
             index--;
         }

@@ -31,11 +31,16 @@ public readonly record struct Stamp(SessionId Session, ulong Incarnation, Instan
 [JsonDerivedType(typeof(VoteAnswer), "vote-answer")]
 [JsonDerivedType(typeof(Append), "append")]
 [JsonDerivedType(typeof(AppendAnswer), "append-answer")]
+[JsonDerivedType(typeof(SnapshotChunk), "snapshot-chunk")]
+[JsonDerivedType(typeof(SnapshotAnswer), "snapshot-answer")]
+[JsonDerivedType(typeof(SetBack), "set-back")]
 [JsonDerivedType(typeof(Echo), "echo")]
 [JsonDerivedType(typeof(TakeOver), "take-over")]
 [JsonDerivedType(typeof(Propose), "propose")]
 [JsonDerivedType(typeof(Ask), "ask")]
 [JsonDerivedType(typeof(AskAnswer), "ask-answer")]
+[JsonDerivedType(typeof(AskBarrier), "ask-barrier")]
+[JsonDerivedType(typeof(BarrierAnswer), "barrier-answer")]
 public abstract record PeerBody
 {
     private PeerBody()
@@ -44,9 +49,11 @@ public abstract record PeerBody
 
     /// <summary>
     /// First words on a new connection, and again while forming. Addresses are the sender's whole configured list, own one included, sorted.
-    /// Ready: the sender has itself met everybody on its list, all new, with the same list.
+    /// Ready: the sender has itself met everybody on its list, all new, with the same list. FeatureLevel: what its binary can do; ClusterLevel: what its cluster works with.
+    /// Both are 1 in the words of the first version, which knew of none.
     /// </summary>
-    public sealed record Hello(string Address, ImmutableArray<string> Addresses, TimeSpan Lease, bool Witness, ulong Incarnation, bool IsFormed, bool IsReady) : PeerBody;
+    public sealed record Hello(
+        string Address, ImmutableArray<string> Addresses, TimeSpan Lease, bool Witness, ulong Incarnation, bool IsFormed, bool IsReady, int FeatureLevel = 1, int ClusterLevel = 1) : PeerBody;
 
     /// <summary>The coordinator has formed the cluster: this is entry 1 of everybody's log.</summary>
     public sealed record Formed(LogEntry Entry) : PeerBody;
@@ -80,6 +87,21 @@ public abstract record PeerBody
         Term Term, bool Success, long MatchIndex, Term ConflictTerm, long ConflictIndex, long Round, Stamp Stamp, MachineReport? Report) : PeerBody;
 
     /// <summary>
+    /// A piece of the leader's snapshot, for a follower whose next entry the leader's log does not hold any more (Ongaro, section 5). One is under way at a
+    /// time, each small, and heartbeats go on beside them. Offset and Length are in bytes of UTF-8 JSON; Checksum is <see cref="SnapshotBytes.Checksum"/> of all of them.
+    /// </summary>
+    public sealed record SnapshotChunk(Term Term, LogPosition Position, long Offset, long Length, long Checksum, byte[] Data) : PeerBody;
+
+    /// <summary>So many bytes of that snapshot are here; go on behind them.</summary>
+    public sealed record SnapshotAnswer(Term Term, LogPosition Position, long Received) : PeerBody;
+
+    /// <summary>
+    /// The leader to a follower: you acknowledged all up to here in this term, and your log is shorter. Your disk was set back, so it may have forgotten
+    /// votes, too. Whoever finds that this is so takes no further part. Term zero in Acknowledged: the index alone counts.
+    /// </summary>
+    public sealed record SetBack(Term Term, LogPosition Acknowledged) : PeerBody;
+
+    /// <summary>
     /// A confirmed stamp comes home: the session holds until At + Lease on the clock that made it, once the holder has applied the log up to Index. That is
     /// where the leader's log ended when it first heard this incarnation: what a former one asked for stands at or before it.
     /// </summary>
@@ -89,12 +111,19 @@ public abstract record PeerBody
     public sealed record TakeOver(Term Term) : PeerBody;
 
     /// <summary>A follower wants this in the log. Not answered: whoever wants it says so again until the applied state shows it.</summary>
-    public sealed record Propose(Command Command, ulong Incarnation) : PeerBody;
+    /// <param name="More">Others beside it, or none: what many services want at once travels in one message.</param>
+    public sealed record Propose(Command Command, ulong Incarnation, ImmutableArray<Command>? More = null) : PeerBody;
 
     /// <summary>A user's request, passed on to the leader.</summary>
     public sealed record Ask(string Id, Request Request) : PeerBody;
 
     public sealed record AskAnswer(string Id, RequestOutcome Outcome) : PeerBody;
+
+    /// <summary>A reader waits: up to which index must the asker have applied to have seen all that was decided until now?</summary>
+    public sealed record AskBarrier(string Id) : PeerBody;
+
+    /// <summary>Confirmed by a round that began after the question. Index null: it is not, and Sentence says why.</summary>
+    public sealed record BarrierAnswer(string Id, long? Index, string Sentence) : PeerBody;
 }
 
 /// <summary>What an operator may ask of the cluster. The leader decides and answers when the decision is applied.</summary>
@@ -120,8 +149,10 @@ public abstract record Request
 
     public sealed record Pause(bool Paused) : Request;
 
+    /// <summary>Take in a machine that is connected and waits for it: as a learner first, as a voter once it has caught up.</summary>
     public sealed record AddMachine(MachineId Machine) : Request;
 
+    /// <summary>Take out a machine that holds no session, for good.</summary>
     public sealed record RemoveMachine(MachineId Machine) : Request;
 }
 
@@ -133,6 +164,32 @@ public sealed record ServiceReadiness(ServiceName Service, bool HasDriver, bool 
 
 /// <summary>
 /// What the leader's placement must know of a machine. Version grows with every change and starts anew with each incarnation
-/// (its high bits are random), so equal versions mean equal contents. Proposal: the services its file names, or null for none.
+/// (its high bits are random), so equal versions mean equal contents. Proposal: the services its file names, or null for none. FeatureLevel: what its binary
+/// can do. Stalled: why it should be given nothing new to run, as the rest of a sentence that begins with its name, or null.
 /// </summary>
-public sealed record MachineReport(long Version, bool Leaving, ImmutableArray<ServiceReadiness> Services, ImmutableArray<ServiceDefinition>? Proposal);
+/// <param name="Services">Sorted by name.</param>
+public sealed record MachineReport(
+    long Version, bool Leaving, ImmutableArray<ServiceReadiness> Services, ImmutableArray<ServiceDefinition>? Proposal, int FeatureLevel = 1, string? Stalled = null)
+{
+    /// <summary>All here has stopped and been released, and the machine wants to go without taking its vote with it (<see cref="Leading.Membership"/>).</summary>
+    public bool WantsNoVote { get; init; }
+
+    /// <summary>What it can do for this service; null when it says nothing of it.</summary>
+    public ServiceReadiness? Of(ServiceName service)
+    {
+        var (low, high) = (0, Services.Length - 1);
+        while (low <= high)
+        {
+            var middle = (low + high) / 2;
+            var order = Services[middle].Service.CompareTo(service);
+            if (order == 0)
+            {
+                return Services[middle];
+            }
+
+            (low, high) = order < 0 ? (middle + 1, high) : (low, middle - 1);
+        }
+
+        return null;
+    }
+}

@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using Clustd.Core.Cluster;
 
 namespace Clustd.Core.Raft;
 
@@ -13,6 +14,8 @@ public sealed class Persistence(long durableIndex)
     private readonly Queue<(long Required, Output.Send Send)> _held = [];
     private HardState? _hardState;
     private long? _truncateFrom;
+    private ClusterState? _snapshot;
+    private bool _isInstalled;
     private long _issued;
     private long _completed;
     private long _hardStateSequence;
@@ -39,6 +42,17 @@ public sealed class Persistence(long durableIndex)
         }
     }
 
+    /// <summary>A snapshot of what is applied here takes the place of the entries up to its index.</summary>
+    public void Compact(ClusterState snapshot) => _snapshot = snapshot;
+
+    /// <summary>Another machine's snapshot takes the place of the whole log, which ends at its index until entries follow.</summary>
+    public void Install(ClusterState snapshot)
+    {
+        TruncateFrom(1);
+        _snapshot = snapshot;
+        _isInstalled = true;
+    }
+
     /// <summary>Queues a message that depends on term and vote only.</summary>
     public void SendAfterTerm(MachineId to, PeerMessage message) =>
         _held.Enqueue((_hardState is null ? _hardStateSequence : _issued + 1, new Output.Send(to, message)));
@@ -56,7 +70,7 @@ public sealed class Persistence(long durableIndex)
     /// <summary>End of a step: one batch for the disk, then every message that waits for nothing any more, in the order they were queued.</summary>
     public void Flush(List<Output> outputs)
     {
-        if (_hardState is not null || _truncateFrom is not null || _entries.Count > 0)
+        if (_hardState is not null || _truncateFrom is not null || _snapshot is not null || _entries.Count > 0)
         {
             _issued++;
             if (_hardState is not null)
@@ -68,9 +82,15 @@ public sealed class Persistence(long durableIndex)
             {
                 _underWay.Add((_issued, _entries[^1].Index));
             }
+            else if (_isInstalled)
+            {
+                _underWay.Add((_issued, _snapshot!.AppliedIndex));
+            }
 
-            outputs.Add(new Output.Persist(_issued, _hardState, _truncateFrom, [.. _entries]));
+            outputs.Add(new Output.Persist(_issued, _hardState, _truncateFrom, [.. _entries], _snapshot));
             _entries.Clear();
+            _snapshot = null;
+            _isInstalled = false;
             _hardState = null;
             _truncateFrom = null;
         }

@@ -12,13 +12,11 @@ public sealed partial class Raft
     private bool _isLeaderLost;
     private Term _yieldedIn = new(-1);
 
-    private IEnumerable<MachineId> OtherVoters => Members.Keys.Where(machine => machine != _self);
-
     /// <summary>The leader's socket closed: its process is probably dead. Start at once, a little later for each rank, so that the first usually wins alone.</summary>
     private void LeaderLost(Instant now)
     {
         _isLeaderLost = true;
-        var rank = Members.Keys.Where(machine => machine != Leader).TakeWhile(machine => machine != _self).Count();
+        var rank = Voters.Where(machine => machine != Leader).TakeWhile(machine => machine != _self).Count();
         _electionDeadline = Instant.Min(_electionDeadline, now + (_timing.RankStagger * rank));
     }
 
@@ -41,10 +39,10 @@ public sealed partial class Raft
         if (_isLeaderLost)
         {
             // Others may see their sockets close a little later and refuse the first time: ask again soon.
-            _electionDeadline = now + (_timing.RankStagger * (Members.Count + 1));
+            _electionDeadline = now + (_timing.RankStagger * (Voters.Length + 1));
         }
 
-        if (_preVotes.Count >= Quorum.Of(Members.Count))
+        if (VotersAmong(_preVotes) >= Quorum.Of(Voters.Length))
         {
             StartElection(false, now);
             return;
@@ -100,7 +98,7 @@ public sealed partial class Raft
         }
 
         _preVotes.Add(from);
-        if (_preVotes.Count >= Quorum.Of(Members.Count))
+        if (VotersAmong(_preVotes) >= Quorum.Of(Voters.Length))
         {
             StartElection(false, now);
         }
@@ -159,16 +157,16 @@ public sealed partial class Raft
     private void CountVote(MachineId voter, ImmutableArray<SessionAge> ages, Instant now)
     {
         _votes[voter] = new VoterMemory(_bug == PlantedBug.AgesLeftOut ? [] : ages, now);
-        if (_votes.Count >= Quorum.Of(Members.Count) && _votes.ContainsKey(_self))
+        if (VotersAmong(_votes.Keys) >= Quorum.Of(Voters.Length) && _votes.ContainsKey(_self))
         {
             BecomeLeader(now);
         }
     }
 
     /// <summary>The leader asks this machine to take over (section 3.10): no pre-vote, no stickiness.</summary>
-    private void OnTakeOver(PeerBody.TakeOver takeOver, Instant now)
+    private void OnTakeOver(MachineId from, PeerBody.TakeOver takeOver, Instant now)
     {
-        if (takeOver.Term == Term && !IsLeader && IsVoter)
+        if (from == Leader && takeOver.Term == Term && !IsLeader && IsVoter && !HoldsBack)
         {
             StartElection(true, now);
         }
@@ -183,11 +181,8 @@ public sealed partial class Raft
         _confirmedRound = 0;
         _roundsOpen.Clear();
         _peers.Clear();
-        foreach (var voter in OtherVoters)
-        {
-            _peers[voter] = new PeerProgress { NextIndex = Log.LastIndex + 1, HeardAt = now };
-        }
-
+        _leaderNow = now;
+        TakeMembership();
         var noOpIndex = Propose(new Cluster.Command.NoOp(_self), now);
         _cargo.Elected([.. _votes.Values], noOpIndex, now);
         Note(Severity.Information, "leader", $"{_self} leads in term {Term}, elected by {string.Join(", ", _votes.Keys)}.");

@@ -25,8 +25,16 @@ public sealed partial class Raft
     private long _acknowledgedIndex;
     private long _lastRound;
 
+    /// <summary>Leader only: the highest round of this term that a quorum has answered.</summary>
+    public long ConfirmedRound => _confirmedRound;
+
+    /// <summary>Leader only: the round that begins next. Whatever happens now happens before it begins.</summary>
+    public long NextRound => _round + 1;
+
     private sealed class PeerProgress
     {
+        public required StoreId Store { get; init; }
+
         public long NextIndex { get; set; }
 
         public long MatchIndex { get; set; }
@@ -34,6 +42,9 @@ public sealed partial class Raft
         public long Round { get; set; }
 
         public Instant HeardAt { get; set; }
+
+        /// <summary>The snapshot on its way to it.</summary>
+        public Transfer? Transfer { get; set; }
     }
 
     /// <summary>Leader only: starts a round at once (a new leader does so when its no-op is applied: rule 4).</summary>
@@ -63,7 +74,7 @@ public sealed partial class Raft
         _replicationDue = false;
         foreach (var (machine, progress) in _peers)
         {
-            if (progress.NextIndex <= Log.LastIndex && progress.NextIndex - progress.MatchIndex <= EntriesUnderWay)
+            if (progress.NextIndex <= Log.LastIndex && !NeedsSnapshot(progress) && progress.NextIndex - progress.MatchIndex <= EntriesUnderWay)
             {
                 SendAppend(machine, progress, now);
             }
@@ -73,7 +84,7 @@ public sealed partial class Raft
     /// <summary>Leader only: tells the target to stand for election if it has the whole log.</summary>
     public bool TransferTo(MachineId target)
     {
-        if (!_peers.TryGetValue(target, out var progress) || progress.MatchIndex != Log.LastIndex || !_connected.Contains(target))
+        if (!_peers.TryGetValue(target, out var progress) || progress.MatchIndex != Log.LastIndex || !IsConnected(target) || !Voters.Contains(target))
         {
             return false;
         }
@@ -82,16 +93,25 @@ public sealed partial class Raft
         return true;
     }
 
-    /// <summary>Leader only: connected followers, the most caught-up first.</summary>
+    /// <summary>Leader only: connected voters, the most caught-up first.</summary>
     public IEnumerable<MachineId> TransferTargets =>
-        _peers.Where(peer => _connected.Contains(peer.Key)).OrderByDescending(peer => peer.Value.MatchIndex).Select(peer => peer.Key);
+        _peers.Where(peer => IsConnected(peer.Key) && Voters.Contains(peer.Key)).OrderByDescending(peer => peer.Value.MatchIndex).Select(peer => peer.Key);
 
     /// <summary>Leader only: voters, itself included, from which it heard within the check-quorum window.</summary>
-    public int VotersHeard(Instant now) => 1 + _peers.Values.Count(progress => now - progress.HeardAt < CheckQuorumWindow);
+    public int VotersHeard(Instant now)
+    {
+        var heard = 0;
+        foreach (var voter in Voters)
+        {
+            heard += IsHeard(voter, now) ? 1 : 0;
+        }
+
+        return heard;
+    }
 
     private TimeSpan CheckQuorumWindow => _timing.ElectionMaximum * 2;
 
-    private bool HearsQuorum(Instant now) => VotersHeard(now) >= Quorum.Of(Members.Count);
+    private bool HearsQuorum(Instant now) => VotersHeard(now) >= Quorum.Of(Voters.Length);
 
     /// <summary>Rule 8: a stalled leader does not blame others for its own silence.</summary>
     public void ExtendBy(TimeSpan stall)
@@ -104,46 +124,64 @@ public sealed partial class Raft
 
     private void SendAppend(MachineId machine, PeerProgress progress, Instant now)
     {
-        if (!_connected.Contains(machine))
+        if (!_connected.TryGetValue(machine, out var store) || (store != StoreId.None && store != progress.Store))
         {
-            return;
+            return; // What speaks there is not the member: a wiped disk, say. It gets nothing until it is taken in.
         }
 
-        var previous = progress.NextIndex - 1;
-        var entries = progress.NextIndex - progress.MatchIndex <= EntriesUnderWay ? Log.Slice(progress.NextIndex, EntriesPerMessage) : [];
+        var needsSnapshot = NeedsSnapshot(progress);
+        if (needsSnapshot)
+        {
+            SendChunk(machine, progress, now);
+        }
+
+        // Beside a snapshot only the heartbeat goes out: the answer brings the stamp, and says when the follower has caught up.
+        var previous = needsSnapshot ? Log.Base.Index : progress.NextIndex - 1;
+        var entries = !needsSnapshot && progress.NextIndex - progress.MatchIndex <= EntriesUnderWay ? Log.Slice(progress.NextIndex, EntriesPerMessage) : [];
         Send(machine, new PeerBody.Append(
             Term, new LogPosition(previous, Log.TermAt(previous)), [.. entries], CommitIndex, _round, _cargo.AgesForRound(now), _cargo.KnownReport(machine)));
         progress.NextIndex += entries.Count; // Optimistic: a loss shows as a mismatch at the next heartbeat.
     }
 
-    private void OnAppend(MachineId from, PeerBody.Append append, Instant now)
+    /// <summary>The leader's words, whatever they are: false when its term is over, which it is then told.</summary>
+    private bool HearLeader(MachineId from, Term term, Instant now)
     {
-        if (append.Term < Term)
+        if (term < Term)
         {
-            Send(from, new PeerBody.AppendAnswer(Term, false, 0, Term.Zero, 0, 0, default, null)); // Tells it that its term is over.
-            return;
+            Send(from, new PeerBody.AppendAnswer(Term, false, 0, Term.Zero, 0, 0, default, null));
+            return false;
         }
 
-        if (!IsSound(append))
+        if (IsLeader && term == Term)
+        {
+            throw new UnreachableException($"Two leaders in term {Term}: {_self} and {from}.");
+        }
+
+        if (term > Term || Role != Role.Follower || Leader != from)
+        {
+            BecomeFollower(term, from, now);
+        }
+
+        _leaderHeardAt = now;
+        _isLeaderLost = false;
+        ResetElectionDeadline(now);
+        return true;
+    }
+
+    private void OnAppend(MachineId from, PeerBody.Append append, Instant now)
+    {
+        if (append.Term >= Term && !IsSound(append))
         {
             NoteSenseless(from);
             return;
         }
 
-        if (IsLeader && append.Term == Term)
+        if (!HearLeader(from, append.Term, now))
         {
-            throw new UnreachableException($"Two leaders in term {Term}: {_self} and {from}.");
+            return;
         }
 
-        if (append.Term > Term || Role != Role.Follower || Leader != from)
-        {
-            BecomeFollower(append.Term, from, now);
-        }
-
-        _leaderHeardAt = now;
-        _isLeaderLost = false;
         _lastRound = append.Round;
-        ResetElectionDeadline(now);
         _cargo.AgesReceived(append.Ages, now);
 
         var report = _cargo.ReportUnlessKnown(append.KnownReport);
@@ -173,6 +211,7 @@ public sealed partial class Raft
 
                 Log.TruncateFrom(entry.Index);
                 _disk.TruncateFrom(entry.Index);
+                MembershipTruncated(entry.Index);
             }
 
             AppendToLog(entry);
@@ -215,18 +254,28 @@ public sealed partial class Raft
         {
             progress.MatchIndex = Math.Max(progress.MatchIndex, answer.MatchIndex);
             progress.NextIndex = Math.Max(progress.NextIndex, progress.MatchIndex + 1);
+            progress.Transfer = NeedsSnapshot(progress) ? progress.Transfer : null;
             AdvanceCommit();
         }
 
         var isAtOdds = !answer.Success && !Rewind(progress, answer);
-        if (!answer.Success && !isAtOdds)
+        if (isAtOdds)
+        {
+            var match = progress.MatchIndex;
+            Send(from, new PeerBody.SetBack(Term, new LogPosition(match, match < Log.Base.Index ? Term.Zero : Log.TermAt(match))));
+        }
+        else if (!answer.Success && NeedsSnapshot(progress))
+        {
+            SendChunk(from, progress, now); // Not the heartbeat again: its answer would be the same.
+        }
+        else if (!answer.Success)
         {
             SendAppend(from, progress, now);
         }
 
         _cargo.AnswerReceived(from, answer.Stamp, answer.Report, now);
         ConfirmRound(now);
-        if (IsLeader && !isAtOdds && progress.NextIndex <= Log.LastIndex && progress.NextIndex - progress.MatchIndex <= EntriesUnderWay)
+        if (IsLeader && !isAtOdds && progress.NextIndex <= Log.LastIndex && !NeedsSnapshot(progress) && progress.NextIndex - progress.MatchIndex <= EntriesUnderWay)
         {
             SendAppend(from, progress, now);
         }
@@ -269,8 +318,8 @@ public sealed partial class Raft
         if (answer.ConflictTerm != Term.Zero)
         {
             // Our last entry of the conflicting term, if we have one at or before the hint's run, is where the logs may still agree.
-            var index = Math.Min(progress.NextIndex - 1, Log.LastIndex);
-            while (index > answer.ConflictIndex && Log.TermAt(index) > answer.ConflictTerm)
+            var index = Math.Clamp(progress.NextIndex - 1, Log.Base.Index, Log.LastIndex);
+            while (index > Math.Max(answer.ConflictIndex, Log.Base.Index) && Log.TermAt(index) > answer.ConflictTerm)
             {
                 index--;
             }
@@ -285,7 +334,7 @@ public sealed partial class Raft
     /// <summary>Commits what a majority holds durably, and only by way of an entry of its own term (section 3.6.2).</summary>
     private void AdvanceCommit()
     {
-        var reached = Quorum.Reached([_disk.DurableIndex, .. _peers.Values.Select(progress => progress.MatchIndex)]);
+        var reached = ReachedByMajority(_disk.DurableIndex, progress => progress.MatchIndex);
         if (reached > CommitIndex && Log.TermAt(reached) == Term)
         {
             CommitIndex = reached;
@@ -309,7 +358,7 @@ public sealed partial class Raft
 
     private void ConfirmRound(Instant now)
     {
-        var reached = Quorum.Reached([_round, .. _peers.Values.Select(progress => progress.Round)]);
+        var reached = ReachedByMajority(_round, progress => progress.Round);
         if (reached > _confirmedRound)
         {
             _confirmedRound = reached;

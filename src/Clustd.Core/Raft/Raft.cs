@@ -63,7 +63,9 @@ public sealed partial class Raft
     private readonly PlantedBug _bug;
     private readonly Persistence _disk;
     private readonly List<Output> _outputs;
-    private readonly SortedSet<MachineId> _connected = [];
+
+    // When this leader took its place, and each time its members change: what a new follower counts as heard from.
+    private Instant _leaderNow;
 
     internal Raft(MachineSettings settings, StoredState stored, IHeartbeatCargo cargo, SeededRandom random, List<Output> outputs, Instant now)
     {
@@ -74,13 +76,20 @@ public sealed partial class Raft
         _random = random;
         _bug = settings.PlantedBug;
         _outputs = outputs;
-        _disk = new Persistence(stored.Entries.Length);
-        Log = new Log(stored.Entries);
+        _disk = new Persistence(stored.LastIndex);
+        Log = new Log(stored.Base, stored.Entries);
         HardState = stored.HardState;
-        if (Log.LastIndex > 0)
+        Snapshot = stored.Snapshot;
+        if (stored.Snapshot is { } snapshot)
         {
-            CommitIndex = 1; // Entry 1 formed the cluster: everybody's log begins with it.
-            ReadMembers();
+            CommitIndex = snapshot.AppliedIndex;
+            MembershipOf(snapshot);
+        }
+
+        foreach (var entry in stored.Entries)
+        {
+            NoteCluster(entry);
+            MembershipAppended(entry);
         }
 
         ResetElectionDeadline(now);
@@ -96,6 +105,9 @@ public sealed partial class Raft
 
     public bool IsLeader => Role == Role.Leader;
 
+    /// <summary>This store was set back: it has forgotten what it promised, so it says nothing any more.</summary>
+    public bool IsRefused { get; private set; }
+
     /// <summary>Whom this machine believes to lead in the present term.</summary>
     public MachineId? Leader { get; private set; }
 
@@ -103,27 +115,20 @@ public sealed partial class Raft
 
     public ClusterId Cluster { get; private set; } = ClusterId.None;
 
-    public bool IsFormed => Log.LastIndex > 0;
+    public bool IsFormed => Cluster != ClusterId.None;
 
     /// <summary>All entries up to here are on this machine's disk.</summary>
     public long DurableIndex => _disk.DurableIndex;
 
-    /// <summary>The voters: members of the latest membership entry in the log, committed or not (section 4.1).</summary>
-    public ImmutableSortedDictionary<MachineId, Member> Members { get; private set; } = ImmutableSortedDictionary<MachineId, Member>.Empty;
-
-    /// <summary>This machine, with this very store, is a voter.</summary>
-    public bool IsVoter => Members.TryGetValue(_self, out var member) && member.Store == _store;
-
     /// <summary>When the next election or round is due.</summary>
-    public Instant WakeAt => !IsFormed || !IsVoter ? Instant.Never : IsLeader ? _nextRoundAt : _electionDeadline;
+    public Instant WakeAt => IsLeader ? _nextRoundAt : IsFormed && (IsVoter || Leader is not null) ? _electionDeadline : Instant.Never;
 
     /// <summary>The newest instant at which this machine knows to have been part of a working majority: a leader by the beginning of its last
     /// confirmed round, a follower by its leader's last word. What it has applied is no older than that, give or take a commit under way.</summary>
     public Instant KnowsAsOf => Instant.Max(_confirmedRoundBeganAt, _leaderHeardAt);
 
-    public bool IsConnected(MachineId machine) => _connected.Contains(machine);
-
-    public IReadOnlyCollection<MachineId> Connected => _connected;
+    /// <summary>Its disk does not answer: it stands for no election, because it could not keep its own vote.</summary>
+    public bool HoldsBack { get; set; }
 
     /// <summary>Entry 1 makes this machine part of a formed cluster. The coordinator stands for election at once.</summary>
     public void Form(LogEntry entry, bool asCoordinator, Instant now)
@@ -134,9 +139,7 @@ public sealed partial class Raft
         }
 
         AppendToLog(entry);
-        CommitIndex = 1;
         SaveHardState(new HardState(Max(Term, entry.Term), null));
-        ReadMembers();
         ResetElectionDeadline(now);
         if (asCoordinator)
         {
@@ -146,7 +149,7 @@ public sealed partial class Raft
 
     public void PeerConnected(MachineId machine, Instant now)
     {
-        _connected.Add(machine);
+        _connected[machine] = StoreId.None;
         if (IsLeader && _peers.TryGetValue(machine, out var progress))
         {
             SendAppend(machine, progress, now);
@@ -159,6 +162,7 @@ public sealed partial class Raft
         if (IsLeader && _peers.TryGetValue(machine, out var progress))
         {
             progress.NextIndex = progress.MatchIndex + 1; // What was under way is lost.
+            progress.Transfer = null;
         }
 
         if (!IsLeader && machine == Leader)
@@ -166,10 +170,6 @@ public sealed partial class Raft
             LeaderLost(now);
         }
     }
-
-    /// <summary>True when the message is from a voter of this cluster, speaking with the store that the cluster knows.</summary>
-    public bool IsFromMember(MachineId from, PeerMessage message) =>
-        IsFormed && message.Cluster == Cluster && Members.TryGetValue(from, out var member) && member.Store == message.Sender;
 
     public void Receive(MachineId from, PeerBody body, Instant now)
     {
@@ -181,7 +181,10 @@ public sealed partial class Raft
             case PeerBody.VoteAnswer answer: OnVoteAnswer(from, answer, now); break;
             case PeerBody.Append append: OnAppend(from, append, now); break;
             case PeerBody.AppendAnswer answer: OnAppendAnswer(from, answer, now); break;
-            case PeerBody.TakeOver takeOver: OnTakeOver(takeOver, now); break;
+            case PeerBody.SnapshotChunk chunk: OnSnapshotChunk(from, chunk, now); break;
+            case PeerBody.SnapshotAnswer answer: OnSnapshotAnswer(from, answer, now); break;
+            case PeerBody.SetBack setBack: OnSetBack(from, setBack); break;
+            case PeerBody.TakeOver takeOver: OnTakeOver(from, takeOver, now); break;
             default: throw new UnreachableException($"{body.GetType().Name} is not for Raft.");
         }
     }
@@ -189,7 +192,7 @@ public sealed partial class Raft
     /// <summary>Whatever time alone makes due.</summary>
     public void Tick(Instant now)
     {
-        if (!IsFormed || !IsVoter)
+        if (!IsFormed)
         {
             return;
         }
@@ -206,10 +209,25 @@ public sealed partial class Raft
                 BeginRound(now);
             }
         }
-        else if (now >= _electionDeadline)
+        else if (now >= _electionDeadline && IsVoter && HoldsBack)
+        {
+            ResetElectionDeadline(now);
+        }
+        else if (now >= _electionDeadline && IsVoter)
         {
             StartPreVote(now);
         }
+        else if (now >= _electionDeadline)
+        {
+            Leader = null; // A learner does not stand; it waits to be spoken to.
+        }
+    }
+
+    /// <summary>Leader only: gives up leadership without a successor. The others elect one as soon as they miss its heartbeats.</summary>
+    public void StepDown(string sentence, Instant now)
+    {
+        Note(Severity.Warning, "leader-stepped-down", sentence);
+        BecomeFollower(Term, null, now);
     }
 
     public void Persisted(long sequence, Instant now)
@@ -251,6 +269,17 @@ public sealed partial class Raft
     {
         Log.Append(entry);
         _disk.Append(entry);
+        NoteCluster(entry);
+        MembershipAppended(entry);
+    }
+
+    private void NoteCluster(LogEntry entry)
+    {
+        if (entry.Command is Command.Form form)
+        {
+            Cluster = form.Cluster;
+            CommitIndex = Math.Max(CommitIndex, entry.Index); // Entry 1 formed the cluster: everybody's log begins with it.
+        }
     }
 
     private void SaveHardState(HardState hardState)
@@ -259,11 +288,19 @@ public sealed partial class Raft
         _disk.Save(_bug == PlantedBug.VoteNotPersisted ? hardState with { Vote = null } : hardState);
     }
 
-    private void ReadMembers()
+    private void OnSetBack(MachineId from, PeerBody.SetBack setBack)
     {
-        var form = (Command.Form)Log[1].Command;
-        Cluster = form.Cluster;
-        Members = form.Members.ToImmutableSortedDictionary(member => member.Machine, member => member);
+        // Its own word and this machine's own log: nobody else's opinion ends a voter.
+        var acknowledged = setBack.Acknowledged;
+        if (from != Leader || setBack.Term != Term || (acknowledged.Index <= Log.LastIndex && (acknowledged.Term == Term.Zero || Log.Has(acknowledged.Index, acknowledged.Term))))
+        {
+            return;
+        }
+
+        IsRefused = true;
+        _outputs.Add(new Output.StoreRefused(
+            $"The store of {_self} was set back: it has acknowledged the log up to entry {acknowledged.Index} to {from} and now ends at {Log.LastIndex}, as after an old image or backup of its disk was "
+            + "put in place. It may have forgotten votes, so it must not take part. Move its data directory away and start clustd again: it is then taken in anew and gets everything from the others."));
     }
 
     private void BecomeFollower(Term term, MachineId? leader, Instant now)
@@ -294,7 +331,7 @@ public sealed partial class Raft
     /// <summary>Sends, once term and vote are durable; a machine that is not connected is told nothing.</summary>
     public void Send(MachineId to, PeerBody body)
     {
-        if (_connected.Contains(to))
+        if (_connected.ContainsKey(to) && !IsRefused)
         {
             _disk.SendAfterTerm(to, new PeerMessage(Cluster, _store, body));
         }

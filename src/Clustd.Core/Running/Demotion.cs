@@ -15,6 +15,13 @@ internal sealed class Demotion(LocalService service, LocalRun run, Moment moment
     public (LocalPhase Phase, string Reason) Advance()
     {
         service.TellStandby(moment, _ => true, run.Token);
+        if (run.ReleaseWanted)
+        {
+            // What was proven stays proven: nothing starts in this run any more. Its driver may be given a lease for another service meanwhile, and must not count
+            // as running this one again; a move was aborted because of that, and the service started under the token that was being released.
+            return (LocalPhase.Standby, $"stopped, because {service.RepeatRelease(moment)}");
+        }
+
         var (foreignLeft, foreignStuck) = service.StopAtOnce(moment, run.StopReason, calls => calls.RunNumber != run.Number);
         var left = new List<DriverInstance>(foreignLeft);
         var stuck = new List<DriverInstance>(foreignStuck);
@@ -126,12 +133,8 @@ internal sealed class Demotion(LocalService service, LocalRun run, Moment moment
         }
 
         var reason = stuckReason is null ? run.StopReason : $"{run.StopReason}. {stuckReason} It is released all the same: on_stop_failure is takeover.";
-        if (!run.ReleaseWanted)
-        {
-            run.ReleaseWanted = true;
-            moment.Note(Severity.Information, "service-stopped", $"'{Name}' (token {run.Token}) has stopped here: {reason}", Name);
-        }
-
+        run.ReleaseWanted = true;
+        moment.Note(Severity.Information, "service-stopped", $"'{Name}' (token {run.Token}) has stopped here: {reason}", Name);
         service.WantRelease(moment, new Command.Release(Name, run.Token, reason, run.Intent == RunIntent.StopAfterFailure && !run.IsAbsence));
         return (LocalPhase.Standby, $"stopped, because {reason}");
     }

@@ -7,15 +7,33 @@ internal readonly record struct CallUnderWay(long Sequence, bool IsMaster, Token
 /// What one driver instance was told about one service, and what it owes. Invariant: at most one call is under way; the next goes out only
 /// after the answer, or after the connection was lost.
 /// </summary>
-internal sealed class DriverCalls
+/// <param name="owingChanged">Told +1 and -1 as a stop comes to be owed and is no longer.</param>
+internal sealed class DriverCalls(Action<int> owingChanged)
 {
     public CallUnderWay? UnderWay { get; private set; }
 
     /// <summary>The level the driver has acknowledged last; null when nobody knows.</summary>
     public bool? Acknowledged { get; private set; }
 
+    /// <summary>
+    /// When it registered a start or stop of what it owes was in flight, or had failed, and it was told nothing since. It may be running; only its answer, to its
+    /// level told again, says whether it is.
+    /// </summary>
+    public bool IsUnsettled { get; private set; }
+
     /// <summary>It was told to start, and neither acknowledged `false` since nor was proven stopped. What it started may be there until its lease is over.</summary>
-    public bool Owes { get; private set; }
+    public bool Owes
+    {
+        get;
+        private set
+        {
+            if (field != value)
+            {
+                field = value;
+                owingChanged(value ? 1 : -1);
+            }
+        }
+    }
 
     /// <summary>Token of the newest start.</summary>
     public Token RunToken { get; private set; } = Token.None;
@@ -67,6 +85,7 @@ internal sealed class DriverCalls
 
         UnderWay = call;
         CancelSent = false;
+        IsUnsettled = false;
         if (!call.IsMaster)
         {
             return;
@@ -147,6 +166,7 @@ internal sealed class DriverCalls
     {
         // Levels are told again on the next connection, unless the driver says that it is there already.
         Acknowledged = null;
+        IsUnsettled = false;
         UnderWay = null;
         FailedCall = null;
         DueSince = null;
@@ -154,9 +174,10 @@ internal sealed class DriverCalls
         AcceptProof();
     }
 
-    /// <summary>The driver's own word at registration of what it acknowledged last.</summary>
-    public void Claimed(bool isMaster, Token token)
+    /// <summary>The driver's own word at registration of what it may be running, or has stopped.</summary>
+    public void Claimed(bool isMaster, Token token, bool unsettled)
     {
+        IsUnsettled = isMaster && unsettled;
         if (isMaster)
         {
             if (!Owes || RunToken != token)
@@ -168,7 +189,7 @@ internal sealed class DriverCalls
 
             Owes = true;
             RunToken = token;
-            Acknowledged = true;
+            Acknowledged = unsettled ? null : true;
         }
         else if (!Owes)
         {
@@ -218,6 +239,7 @@ internal sealed class DriverCalls
     private void Settle()
     {
         Owes = false;
+        IsUnsettled = false;
         StopFailed = false;
         KillDueAt = null;
         ProvenToken = Token.None;

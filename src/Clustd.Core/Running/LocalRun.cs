@@ -15,6 +15,10 @@ internal enum RunIntent
     StopForGoodbye,
 }
 
+/// <summary>See <see cref="LocalService.Trace"/>.</summary>
+internal readonly record struct LocalRunTrace(
+    long Number, RunIntent Intent, bool IsRunning, bool ReleaseWanted, Instant PromoteSince, Instant StopSince, Instant? KillSince, long AbortedIndex, int Started);
+
 /// <summary>
 /// One attempt of this machine to be master of a service: from the moment its assignment and its hold are both there until one of them is gone.
 /// A hold that lapses and comes back begins another run, even under the same token.
@@ -61,6 +65,8 @@ internal sealed class LocalRun(long number, Assignment assignment, bool inherite
     public bool ReleaseWanted { get; set; }
 
     public bool StuckNoted { get; set; }
+
+    public LocalRunTrace Trace => new(Number, Intent, IsRunning, ReleaseWanted, PromoteSince, StopSince, KillSince, AbortedIndex, Started.Count);
 
     public void Stop(RunIntent intent, string reason, Instant now)
     {

@@ -2,6 +2,9 @@ using Clustd.Core.Cluster;
 
 namespace Clustd.Core.Running;
 
+/// <summary>See <see cref="LocalService.Trace"/>.</summary>
+internal readonly record struct LocalServiceTrace(LocalPhase Phase, string Reason, Token Token, Token Begun, LocalRunTrace? Run);
+
 /// <summary>This machine's part in one service: begins and ends runs as assignment and hold come and go, and stops what must not run.</summary>
 internal sealed class LocalService(ServiceName name)
 {
@@ -23,8 +26,31 @@ internal sealed class LocalService(ServiceName name)
     /// <summary>The run whose drivers are acting or being stopped in good order.</summary>
     public LocalRun? Run => _run;
 
+    /// <summary>When time alone changes what was found here; until then, only what this service is marked for does.</summary>
+    public Deadlines Deadlines { get; } = new();
+
+    /// <summary>What it wants in the log, as found last.</summary>
+    public IReadOnlyList<Command> Wants { get; set; } = [];
+
+    /// <summary>Nothing runs or may run here, as found last.</summary>
+    public bool IsEmpty { get; set; }
+
+    /// <summary>All that a pass may leave for the next one: when two in a row leave the same, and nothing was said, a third would change nothing.</summary>
+    public LocalServiceTrace Trace => new(Phase, Reason, Token, _begunToken, _run?.Trace);
+
     /// <summary>Something may run here: what IsEmpty asks.</summary>
-    public bool MayRun(Moment moment) => moment.Instances.Any(instance => moment.MayRun(instance, Name));
+    public bool MayRun(Moment moment)
+    {
+        foreach (var instance in moment.Instances)
+        {
+            if (moment.MayRun(instance, Name))
+            {
+                return true;
+            }
+        }
+
+        return false;
+    }
 
     /// <summary>What this driver runs for this service is to end now, so its lease is not renewed.</summary>
     public bool Starves(DriverCalls calls) =>
@@ -41,7 +67,7 @@ internal sealed class LocalService(ServiceName name)
             EndRun(moment, mine, held, lapsed);
         }
 
-        if (_run is null && held && mine!.Token != _release?.Token)
+        if (_run is null && held && !moment.IsRestarting && mine!.Token != _release?.Token)
         {
             Begin(moment, mine, freshUntil, storedLastIndex, nextRun());
         }
@@ -105,7 +131,7 @@ internal sealed class LocalService(ServiceName name)
             }
 
             // Not certain: once its limit is over, or it has said that it cannot, nothing but its own word tells that it has stopped.
-            if (instance.OverAt(calls, killTimeout, moment.Guard) == Instant.Never
+            if (instance.GraceAfterLease(calls, killTimeout, moment.Guard) is null
                 && (calls.HasFailed(isMaster: false, calls.RunToken, kill: true) || (!instance.IsConnected && calls.StopFailed)
                     || (calls.KillDueAt is { } due && moment.IsOver(due))))
             {
@@ -121,7 +147,9 @@ internal sealed class LocalService(ServiceName name)
         return (left, stuck);
     }
 
-    private static bool IsAdoptable(DriverCalls calls, Token token) => calls.Owes && calls.RunNumber == 0 && calls.RunToken == token && calls.Acknowledged == true;
+    // Half done is adopted as well, but is not running before the driver says so: told to start again, it answers when its start has ended.
+    private static bool IsAdoptable(DriverCalls calls, Token token) =>
+        calls.Owes && calls.RunNumber == 0 && calls.RunToken == token && (calls.Acknowledged == true || calls.IsUnsettled);
 
     private bool IsAdoptable(DriverCalls calls) => _run is { Intent: RunIntent.Run } && IsAdoptable(calls, _run.Token);
 
@@ -167,7 +195,9 @@ internal sealed class LocalService(ServiceName name)
             if (instance.Calls.TryGetValue(Name, out var calls) && moment.IsActive(instance) && IsAdoptable(calls))
             {
                 calls.AdoptedBy(run);
-                moment.Note(Severity.Information, "driver-adopted", $"Driver {instance.Name} already runs '{Name}' under token {run.Token}: it carries on untouched.", Name);
+                moment.Note(Severity.Information, "driver-adopted", calls.IsUnsettled
+                    ? $"Driver {instance.Name} may run '{Name}' under token {run.Token}, and cannot say yet: it is told its state again."
+                    : $"Driver {instance.Name} already runs '{Name}' under token {run.Token}: it carries on untouched.", Name);
             }
         }
     }
@@ -260,6 +290,14 @@ internal sealed class LocalService(ServiceName name)
                 moment.DemandStop(instance, Name, token, $"'{Name}' is not to run here now.", moment.DefinitionOf(Name).StopTimeout, kill: false);
             }
         }
+    }
+
+    /// <summary>Asks again for the release that was asked for, and returns its reason.</summary>
+    public string RepeatRelease(Moment moment)
+    {
+        var release = _release ?? throw new System.Diagnostics.UnreachableException($"'{Name}' was to be released, and nobody asked for it.");
+        moment.Wanted.Add(release);
+        return release.Reason;
     }
 
     public void WantRelease(Moment moment, Command.Release release)

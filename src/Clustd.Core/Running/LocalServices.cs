@@ -7,9 +7,10 @@ namespace Clustd.Core.Running;
 /// <summary>
 /// What runs on this machine, and which driver is to be told what. Inputs only change what is known; <see cref="Reconcile"/> compares that with
 /// the agreed state and the hold, and says what is to be done. Nothing here is safe by timing: a service is released only on acknowledgements,
-/// a guard's proof, or the end of every lease that was handed out (rules 11 to 16 of the lease argument).
+/// a guard's proof, or the end of every lease that was handed out (rules 11 to 16 of the lease argument). What a pass costs depends on what has
+/// changed, not on how many services there are: see LocalServices.Due.cs.
 /// </summary>
-public sealed class LocalServices
+public sealed partial class LocalServices
 {
     private readonly MachineSettings _settings;
     private readonly Instant _startedAt;
@@ -17,6 +18,12 @@ public sealed class LocalServices
     private readonly List<DriverInstance> _instances = [];
     private readonly SortedDictionary<DriverConnection, DriverInstance> _connections = [];
     private readonly SortedDictionary<DriverName, DriverInstance> _active = [];
+    private readonly ListedDrivers _listed;
+    private readonly DueServices _due = new();
+    private readonly Deadlines _ownDeadlines = new();
+    private readonly Func<long> _nextSequence;
+    private readonly Func<long> _nextRun;
+    private readonly Action<DriverInstance, bool> _leaseExtended;
     private readonly List<DriverInstance> _arrivals = [];
     private readonly List<(DriverConnection Connection, long Stamp)> _renewals = [];
     private readonly List<Output> _notes = [];
@@ -30,12 +37,28 @@ public sealed class LocalServices
     private ClusterState _state = ClusterState.Empty;
     private string? _leavingReason;
     private bool _hasHeld;
+    private bool _hasJoined;
+    private FormerLeases _former;
+
+    // The drivers that may have more than the ordinary lease, because this daemon restarts; null while it does not.
+    private SortedSet<GraceDriver>? _graceDrivers;
+
+    // Sums over all services, made anew after a pass that looked at any: when time makes one due, whether one has a run, whether all are empty.
+    private Instant _serviceDueAt = Instant.Never;
+    private bool _hasRun;
+    private bool _areEmpty = true;
+    private bool _haveDeadlinesMoved;
 
     public LocalServices(MachineSettings settings, Instant startedAt)
     {
         _settings = settings;
         _startedAt = startedAt;
-        _report = new ReadinessReport(settings);
+        _former = new FormerLeases(startedAt, []);
+        _listed = new ListedDrivers(settings.Drivers);
+        _report = new ReadinessReport(settings, _listed);
+        _nextSequence = () => ++_sequence;
+        _nextRun = () => ++_runs;
+        _leaseExtended = LeaseExtended;
         _sequence = Math.Max(startedAt.Microseconds, 0);
         WakeAt = startedAt;
     }
@@ -46,13 +69,31 @@ public sealed class LocalServices
     /// </summary>
     public long StoredLastIndex { get; init; } = long.MaxValue;
 
+    // With an empty store and a new cluster nobody can have started anything here before.
+    private bool IsFirst => StoredLastIndex == 0 && !_hasJoined;
+
+    /// <summary>Restart graces that former daemons of this machine may have handed out; see <see cref="FormerLeases.GracesIn"/>.</summary>
+    public ImmutableArray<RestartGrace> FormerGraces
+    {
+        init => _former = new FormerLeases(_startedAt, value);
+    }
+
     /// <summary>What this machine wants in the log until the applied state shows it. Saying it again is harmless.</summary>
     public IReadOnlyList<Command> Wanted { get; private set; } = [];
+
+    /// <summary>The end of a restart grace on which nobody counts any more, wanted in the log likewise; no service's. Several follow one another.</summary>
+    public Command? GraceEnd { get; private set; }
 
     /// <summary>The earliest moment at which Reconcile must run again.</summary>
     public Instant WakeAt { get; private set; }
 
+    /// <summary>Goes into the report: why this machine should be given nothing new to run (<see cref="Stalls"/>).</summary>
+    public string? Stalled { get; set; }
+
     public MachineReport Report => _report.Current;
+
+    /// <summary>Goes into the report: this machine has left, but for its vote.</summary>
+    public bool WantsNoVote { get; set; }
 
     /// <summary>After Leave: nothing runs or may run here under any token; all is released or proven stopped.</summary>
     public bool IsEmpty { get; private set; }
@@ -75,32 +116,45 @@ public sealed class LocalServices
             Lost(former, now); // a process has one connection: the new one replaces the old
         }
 
+        MarkServicesOf(instance);
         instance.Registration = registration;
         instance.Connection = connection;
         _connections[connection] = instance;
+        if (isNew && _former.IsNamed(registration.Name, registration.Instance))
+        {
+            instance.Inherits(_former.UntilOf(registration.Name, registration.Instance, Lease));
+        }
+
         foreach (var state in registration.States)
         {
             var calls = instance.CallsOf(state.Service);
-            calls.Claimed(state.IsMaster, state.Token);
+            calls.Claimed(state.IsMaster, state.Token, state.Unsettled);
             if (state.IsMaster && calls.RunNumber == 0)
             {
-                // Its lease came from a former incarnation of this daemon: at most one lease from its end, which was before our start.
-                instance.LeaseUntil = Instant.Max(instance.LeaseUntil, Instant.Max(now, _startedAt + LeaseTiming.Stretch(Lease)));
+                // Its lease came from a former incarnation of this daemon: at most one lease, or grace, from its end, which was before our start.
+                instance.Inherits(Instant.Max(now, _former.UntilOf(registration.Name, registration.Instance, Lease)));
             }
         }
 
+        var claimed = new SortedSet<ServiceName>(registration.States.Select(state => state.Service));
         foreach (var service in instance.FollowedIn(_state))
         {
             // Only where time bounds the wait: a best-effort driver is told `false` too, but cannot hold up a service by what it may have done before.
-            if (isNew && registration.StopsForCertain && StoredLastIndex != 0 && now < FreshUntil(DefinitionOf(service).KillTimeout)
-                && registration.States.All(state => state.Service != service))
+            if (isNew && registration.StopsForCertain && !IsFirst && now < FreshUntil(DefinitionOf(service).KillTimeout)
+                && !claimed.Contains(service))
             {
                 instance.CallsOf(service).MayHaveStarted();
-                instance.LeaseUntil = Instant.Max(instance.LeaseUntil, Instant.Max(now, _startedAt + LeaseTiming.Stretch(Lease)));
+                instance.Inherits(Instant.Max(now, _former.UntilOf(registration.Name, registration.Instance, Lease)));
             }
         }
 
+        if (_former.Heard(registration.Name, registration.Instance))
+        {
+            _due.MarkAll(); // What nobody knew of may be over sooner now.
+        }
+
         _arrivals.Add(instance);
+        MarkServicesOf(instance);
     }
 
     public void Lost(DriverConnection connection, Instant now)
@@ -110,7 +164,7 @@ public sealed class LocalServices
             return;
         }
 
-        instance.ConnectionLost();
+        Disconnect(instance);
         _arrivals.Remove(instance);
         Note(Severity.Information, "driver-lost", $"The connection of driver {instance.Name} was lost. What it runs counts as running until it is proven stopped or its lease is over.");
     }
@@ -121,6 +175,11 @@ public sealed class LocalServices
             || calls.Answered(sequence, error) is not { } call)
         {
             return; // an answer to a call of a former connection: what it did is unknown, the level is told again
+        }
+
+        if (_settings.PlantedBug != PlantedBug.AnswerOverlooked)
+        {
+            MarkFor(instance, service);
         }
 
         if (error is not null)
@@ -138,12 +197,33 @@ public sealed class LocalServices
         }
     }
 
-    public void Renewed(DriverConnection connection, long stamp, Instant now) => _renewals.Add((connection, stamp));
+    /// <summary>`left`: what the driver counts to hold from its stamp on; null: it does not say, and time alone ends what it was given.</summary>
+    public void Renewed(DriverConnection connection, long stamp, TimeSpan? left, Instant now)
+    {
+        if (left is { } held && _connections.TryGetValue(connection, out var instance))
+        {
+            var before = instance.LeaseUntil;
+            instance.Holds(held, now);
+            if (instance.LeaseUntil != before)
+            {
+                _haveDeadlinesMoved = true;
+                MarkServicesOf(instance);
+            }
+        }
+
+        _renewals.Add((connection, stamp));
+    }
 
     public void Stopped(DriverName name, string instance, ServiceName service, Token token, string reason, Instant now)
     {
         var known = _instances.Find(one => one.Name == name && one.Id == instance);
-        if (known is null || !known.Calls.TryGetValue(service, out var calls) || !calls.Proven(token, known.IsConnected))
+        if (known is null || !known.Calls.TryGetValue(service, out var calls))
+        {
+            return;
+        }
+
+        MarkFor(known, service); // Also where it does not count as a stop: the driver is then told its level again.
+        if (!calls.Proven(token, known.IsConnected))
         {
             return;
         }
@@ -162,8 +242,16 @@ public sealed class LocalServices
             return;
         }
 
+        MarkFor(instance, service);
         Note(Severity.Error, "driver-failed", $"Driver {instance.Name} reports that '{service}' failed: {reason}", service);
         FailRun(instance, service, token, $"driver {instance.Name} gave up: {reason}", now);
+    }
+
+    /// <summary>This machine was taken into a cluster that lived already: its disk may have been wiped, and then a former daemon's drivers may still run here.</summary>
+    public void Joined()
+    {
+        _hasJoined = true;
+        _due.MarkAll();
     }
 
     /// <summary>Goodbye: everything stops in good order, then is killed; nothing is promoted any more.</summary>
@@ -172,47 +260,59 @@ public sealed class LocalServices
         if (_leavingReason is null)
         {
             _leavingReason = reason;
+            _due.MarkAll();
             Note(Severity.Information, "leaving", $"This machine leaves: {reason}");
         }
     }
 
+    /// <summary>
+    /// The daemon restarts: nothing is begun any more, and the drivers that run something now may have the long lease. Returns them, for the grace to name
+    /// them: whoever comes later gets the ordinary lease only, so nobody holds a long one that the successor does not know of.
+    /// </summary>
+    public ImmutableArray<GraceDriver> HoldStill()
+    {
+        _graceDrivers = [.. _instances.Where(instance => instance.Answerable && IsActive(instance) && Runs(instance)).Select(instance => new GraceDriver(instance.Name, instance.Id))];
+        _due.MarkAll();
+        return [.. _graceDrivers];
+    }
+
+    /// <summary>
+    /// Every driver that may have the long lease, and is connected, has it, and has said so if it ever says: an answer that was on its way when this process
+    /// ended would be lost with it.
+    /// </summary>
+    public bool HasHandedOut(SessionHold hold) => _instances.TrueForAll(instance => !instance.Answerable || !MayHaveGrace(instance) || !Runs(instance)
+        || (instance.GivenUntil >= hold.Until && (instance.SaidUntil is not { } said || said >= hold.Until - (Lease / 2))));
+
     /// <summary>Called at the end of every step with the applied state and the hold. Decides promotions, demotions and deadlines.</summary>
     public void Reconcile(ClusterState state, SessionHold hold, Instant now, List<Output> outputs)
     {
-        _state = state;
+        // The clock passed the end of the hold before it was extended, as after a freeze: whoever renewed in time has stopped meanwhile.
+        var lapsed = _lastHold != SessionHold.None && now >= _lastHold.Until;
+        MarkWhatChanged(state, hold, lapsed, now);
         outputs.AddRange(_notes);
         _notes.Clear();
         Welcome(outputs);
         SendAwayWhoseTermsAreOver(outputs);
         _hasHeld |= hold.IsHeld(now);
-        var moment = new Moment(_settings, state, hold, now, _instances, _active, () => ++_sequence, outputs)
+        _ownDeadlines.Clear();
+        var moment = new Moment(_settings, _listed, state, hold, now, _instances, _active, _nextSequence, _leaseExtended, outputs)
         {
             LeavingReason = _leavingReason,
-            CannotTellUntil = _hasHeld || _leavingReason is not null ? Instant.Origin : _startedAt + LeaseTiming.Stretch(Lease),
+            IsRestarting = _graceDrivers is not null && _leavingReason is null,
+            CannotTellUntil = _hasHeld || _leavingReason is not null ? Instant.Origin : _former.SessionUntil(Lease),
+            Deadlines = _ownDeadlines,
         };
         ChooseActive(moment);
-
-        // The clock passed the end of the hold before it was extended, as after a freeze: whoever renewed in time has stopped meanwhile.
-        var lapsed = _lastHold != SessionHold.None && now >= _lastHold.Until;
-        var empty = true;
-        foreach (var name in Names(state))
-        {
-            if (!_services.TryGetValue(name, out var service))
-            {
-                _services[name] = service = new LocalService(name);
-            }
-
-            service.Reconcile(moment, lapsed, FreshUntil(moment.KillTimeoutOf(name)), StoredLastIndex, () => ++_runs);
-            empty &= !service.MayRun(moment) && (StoredLastIndex == 0 || moment.IsOver(FreshUntil(moment.KillTimeoutOf(name))));
-        }
-
+        LookAtServices(moment, lapsed, outputs);
         _lastHold = hold.IsHeld(now) ? hold : SessionHold.None;
         Renew(moment, outputs);
+        GraceEnd = EndOfGrace(moment);
+
         Forget(moment);
-        IsEmpty = _leavingReason is not null && empty;
-        Wanted = moment.Wanted;
-        _report.Update(state, _instances, moment.IsActive, _leavingReason is not null);
-        WakeAt = hold.IsHeld(now) && _services.Values.Any(service => service.Run is not null) ? Instant.Min(moment.WakeAt, hold.Until) : moment.WakeAt;
+        IsEmpty = _leavingReason is not null && _areEmpty;
+        _report.Close(_leavingReason is not null || _graceDrivers is not null, WantsNoVote, Stalled);
+        WakeAt = Instant.Min(_ownDeadlines.Earliest, _serviceDueAt);
+        WakeAt = hold.IsHeld(now) && _hasRun ? Instant.Min(WakeAt, hold.Until) : WakeAt;
     }
 
     // The longest that anybody may have handed out here: the session's is the one that its leader wrote down, whatever this machine's file says (rule 12).
@@ -226,115 +326,28 @@ public sealed class LocalServices
     }
 
     // Rule 14: until then drivers of a former incarnation may run here unknown to us.
-    private Instant FreshUntil(TimeSpan killTimeout) => _startedAt + LeaseTiming.Stretch(Lease + killTimeout);
+    private Instant FreshUntil(TimeSpan killTimeout) => _former.UnheardUntil(Lease) + LeaseTiming.Stretch(killTimeout);
 
-    private SortedSet<ServiceName> Names(ClusterState state)
-    {
-        var names = new SortedSet<ServiceName>(state.Services.Keys);
-        names.UnionWith(_services.Keys);
-        foreach (var instance in _instances)
-        {
-            names.UnionWith(instance.Calls.Keys);
-            names.UnionWith(instance.FollowedIn(state));
-        }
+    private Command? EndOfGrace(Moment moment) =>
+        moment.Hold.IsHeld(moment.Now) && moment.State.Sessions.TryGetValue(moment.Hold.Session, out var session) && !session.Graces.IsEmpty
+            ? _former.EndOfGrace(session, moment, _settings.GraceId, atOnce: _settings.PlantedBug == PlantedBug.GraceEndedAtOnce)
+            : null;
 
-        return names;
-    }
+    private bool IsActive(DriverInstance instance) => ReferenceEquals(_active.GetValueOrDefault(instance.Name), instance);
+
+    private bool MayHaveGrace(DriverInstance instance) => _graceDrivers?.Contains(new GraceDriver(instance.Name, instance.Id)) == true;
+
+    private static bool Runs(DriverInstance instance) => instance.Owing > 0;
 
     private void FailRun(DriverInstance instance, ServiceName service, Token token, string reason, Instant now)
     {
-        var required = _settings.Drivers.Any(listed => listed.Name == instance.Name && listed.Service == service)
+        var required = _listed.Contains(instance.Name, service)
             || (_state.Services.TryGetValue(service, out var known) && known.Definition.Drivers.Contains(instance.Name));
         if (_services.TryGetValue(service, out var local))
         {
             local.DriverFailed(instance, required, token, reason, now);
         }
     }
-
-    private void Welcome(List<Output> outputs)
-    {
-        foreach (var instance in _arrivals)
-        {
-            var connection = instance.Connection!.Value;
-            var services = instance.FollowedIn(_state);
-            var definitions = services.Select(DefinitionOf).ToList();
-            if (Refusal(instance, definitions) is { } refusal)
-            {
-                outputs.Add(new Output.DriverRefused(connection, refusal));
-                _connections.Remove(connection);
-                instance.ConnectionLost();
-                continue;
-            }
-
-            instance.Answerable = true;
-            instance.Terms = TermsFor(instance);
-            outputs.Add(new Output.DriverAccepted(connection, services, Lease, instance.Terms.KillTimeout));
-            var what = services.IsEmpty ? "no service, because it names none and there is no 'default'" : string.Join(", ", services);
-            outputs.Add(new Output.Noted(Severity.Information, "driver-connected", $"Driver {instance.Name} has registered for {what}."));
-        }
-
-        _arrivals.Clear();
-    }
-
-    // The shortest of all that may bind it: what is defined, what was granted with an assignment here, and what it still runs (rule 12).
-    private DriverTerms TermsFor(DriverInstance instance)
-    {
-        var services = instance.FollowedIn(_state);
-        var kill = services.IsEmpty ? new ServiceDefinition { Name = ServiceName.Default }.KillTimeout : services.Min(service => DefinitionOf(service).KillTimeout);
-        foreach (var service in services)
-        {
-            if (_state.Services.TryGetValue(service, out var known) && known.Assignment is { } granted && granted.Machine == _settings.Self && granted.KillTimeout < kill)
-            {
-                kill = granted.KillTimeout;
-            }
-        }
-
-        foreach (var calls in instance.Calls.Values)
-        {
-            kill = calls.Owes && calls.KillTimeout < kill ? calls.KillTimeout.Value : kill;
-        }
-
-        return new DriverTerms(services, kill);
-    }
-
-    /// <summary>
-    /// A driver hears its terms once, when it registers. Where they have become too generous (a daemon that has just started does not know the
-    /// cluster's yet), it must come again before it is told to start anything; what it runs goes on.
-    /// </summary>
-    private void SendAwayWhoseTermsAreOver(List<Output> outputs)
-    {
-        foreach (var instance in _instances.Where(instance => instance.Answerable && !instance.Terms.Keep(TermsFor(instance))))
-        {
-            var connection = instance.Connection!.Value;
-            var reason = $"Driver {instance.Name} must register anew: its services or their kill_timeout have changed since it came. It does so by itself.";
-            outputs.Add(new Output.Noted(Severity.Information, "driver-terms", reason));
-            outputs.Add(new Output.DriverRefused(connection, reason));
-            _connections.Remove(connection);
-            instance.ConnectionLost();
-        }
-    }
-
-    private static string? Refusal(DriverInstance instance, List<ServiceDefinition> definitions)
-    {
-        foreach (var definition in definitions)
-        {
-            if (instance.Registration.StopTimeout > definition.StopTimeout)
-            {
-                return Refusal(instance, definition, "stop", "stop_timeout", instance.Registration.StopTimeout.Value, definition.StopTimeout);
-            }
-
-            if (instance.Registration.KillTimeout > definition.KillTimeout)
-            {
-                return Refusal(instance, definition, "be killed", "kill_timeout", instance.Registration.KillTimeout.Value, definition.KillTimeout);
-            }
-        }
-
-        return null;
-    }
-
-    private static string Refusal(DriverInstance instance, ServiceDefinition definition, string what, string setting, TimeSpan needs, TimeSpan granted) =>
-        $"Driver {instance.Name} is refused: it needs {LocalService.Words(needs)} to {what}, but '{definition.Name}' grants {LocalService.Words(granted)}. " +
-        $"Raise {setting} of the service to at least {LocalService.Words(needs)} on all machines, or make the driver faster.";
 
     private ServiceDefinition DefinitionOf(ServiceName service)
     {
@@ -345,85 +358,6 @@ public sealed class LocalServices
 
         var proposed = _settings.Services.IsDefault ? null : _settings.Services.FirstOrDefault(definition => definition.Name == service);
         return proposed ?? new ServiceDefinition { Name = service };
-    }
-
-    // One active instance per name: the next one in line takes over when what the first one ran is over.
-    private void ChooseActive(Moment moment)
-    {
-        foreach (var group in _instances.GroupBy(instance => instance.Name))
-        {
-            var first = _active.GetValueOrDefault(group.Key);
-            if (first is not null && moment.MayRunAnything(first))
-            {
-                continue;
-            }
-
-            // Whoever still runs something is the one; else the present one while it is connected; else the first in line.
-            var next = group.FirstOrDefault(moment.MayRunAnything)
-                ?? (first is { IsConnected: true } ? first : group.Where(instance => instance.IsConnected).OrderBy(instance => instance.Arrival).FirstOrDefault());
-            if (next is null)
-            {
-                _active.Remove(group.Key);
-            }
-            else
-            {
-                _active[group.Key] = next;
-            }
-        }
-
-        foreach (var instance in _instances)
-        {
-            if (instance.Answerable && !moment.IsActive(instance) && !instance.WaitNoted)
-            {
-                instance.WaitNoted = true;
-                moment.Note(Severity.Warning, "driver-waits", $"A second instance of driver {instance.Name} waits until the first is proven stopped or its lease is over.");
-            }
-        }
-    }
-
-    private void Renew(Moment moment, List<Output> outputs)
-    {
-        foreach (var (connection, stamp) in _renewals)
-        {
-            if (!_connections.TryGetValue(connection, out var instance))
-            {
-                continue;
-            }
-
-            var starves = instance.Calls.Any(pair => _services.TryGetValue(pair.Key, out var service) && service.Starves(pair.Value));
-            TimeSpan? left = moment.CannotTell ? null : TimeSpan.Zero;
-            if (instance.Answerable && moment.IsActive(instance) && moment.Hold.IsHeld(moment.Now) && !starves)
-            {
-                left = moment.Hold.Until - moment.Now;
-                instance.LeaseUntil = Instant.Max(instance.LeaseUntil, moment.Hold.Until);
-            }
-
-            outputs.Add(new Output.DriverLease(connection, stamp, left));
-        }
-
-        _renewals.Clear();
-    }
-
-    private void Forget(Moment moment)
-    {
-        foreach (var instance in _instances.Where(instance => !instance.IsConnected && !moment.MayRunAnything(instance)).ToList())
-        {
-            _instances.Remove(instance);
-            if (ReferenceEquals(_active.GetValueOrDefault(instance.Name), instance))
-            {
-                _active.Remove(instance.Name);
-            }
-        }
-    }
-
-    private DriverView ViewOf(DriverInstance instance)
-    {
-        var services = instance.FollowedIn(_state);
-        var required = _settings.Drivers.Any(listed => listed.Name == instance.Name)
-            || _state.Services.Values.Any(service => service.Definition.Drivers.Contains(instance.Name));
-        var error = instance.Calls.Values.Select(calls => calls.Error).FirstOrDefault(text => text is not null);
-        var active = ReferenceEquals(_active.GetValueOrDefault(instance.Name), instance);
-        return new DriverView(instance.Name, instance.Id, services, instance.IsConnected, active, required, instance.Registration.StopsForCertain, error);
     }
 
     private void Note(Severity severity, string kind, string sentence, ServiceName? service = null) => _notes.Add(new Output.Noted(severity, kind, sentence, service));

@@ -5,12 +5,14 @@ namespace Clustd.Core.Running;
 /// <summary>One reconciliation: what is known now, and what is to be done about it.</summary>
 internal sealed class Moment(
     MachineSettings settings,
+    ListedDrivers listed,
     ClusterState state,
     SessionHold hold,
     Instant now,
     IReadOnlyList<DriverInstance> instances,
     IReadOnlyDictionary<DriverName, DriverInstance> active,
     Func<long> nextSequence,
+    Action<DriverInstance, bool> leaseExtended,
     List<Output> outputs)
 {
     public MachineSettings Settings => settings;
@@ -23,13 +25,16 @@ internal sealed class Moment(
 
     public IReadOnlyList<DriverInstance> Instances => instances;
 
-    /// <summary>The earliest deadline met so far.</summary>
-    public Instant WakeAt { get; private set; } = Instant.Never;
+    /// <summary>The deadlines met, of whatever is looked at just now.</summary>
+    public required Deadlines Deadlines { get; set; }
 
     public List<Command> Wanted { get; } = [];
 
     /// <summary>Why the machine is leaving; null while it stays.</summary>
     public string? LeavingReason { get; init; }
+
+    /// <summary>The daemon ends in order to be started again: what runs goes on, and nothing is begun.</summary>
+    public bool IsRestarting { get; init; }
 
     /// <summary>See <see cref="CannotTell"/>.</summary>
     public required Instant CannotTellUntil { get; init; }
@@ -50,7 +55,7 @@ internal sealed class Moment(
             return true;
         }
 
-        WakeAt = Instant.Min(WakeAt, deadline);
+        Deadlines.Meet(deadline);
         return false;
     }
 
@@ -61,14 +66,7 @@ internal sealed class Moment(
     public SortedSet<DriverName> RequiredFor(ServiceName service)
     {
         var names = new SortedSet<DriverName>(DefinitionOf(service).Drivers);
-        foreach (var listed in settings.Drivers)
-        {
-            if (listed.Service == service)
-            {
-                names.Add(listed.Name);
-            }
-        }
-
+        names.UnionWith(listed.Of(service));
         return names;
     }
 
@@ -84,13 +82,18 @@ internal sealed class Moment(
 
     /// <summary>What this instance started for the service may still be there.</summary>
     public bool MayRun(DriverInstance instance, ServiceName service) =>
-        instance.Calls.TryGetValue(service, out var calls) && calls.Owes && !IsOver(instance.OverAt(calls, KillTimeoutOf(service), Guard));
+        instance.Calls.TryGetValue(service, out var calls) && calls.Owes && !IsGone(instance, calls, service);
 
     public bool MayRunAnything(DriverInstance instance)
     {
-        foreach (var service in instance.Calls.Keys)
+        if (instance.Owing == 0)
         {
-            if (MayRun(instance, service))
+            return false;
+        }
+
+        foreach (var (service, calls) in instance.Calls)
+        {
+            if (calls.Owes && !IsGone(instance, calls, service))
             {
                 return true;
             }
@@ -99,10 +102,21 @@ internal sealed class Moment(
         return false;
     }
 
+    /// <summary>It holds this lease from now on.</summary>
+    public void ExtendLease(DriverInstance instance, Instant until)
+    {
+        var before = instance.LeaseUntil;
+        instance.Gave(until);
+        if (instance.LeaseUntil > before)
+        {
+            leaseExtended(instance, now >= before);
+        }
+    }
+
     public void Start(DriverInstance instance, ServiceName service, LocalRun run, string reason)
     {
         // Whoever is told to start is assumed to hold the lease that we hold, even if it has not asked for it yet (rule 15).
-        instance.LeaseUntil = Instant.Max(instance.LeaseUntil, hold.Until);
+        ExtendLease(instance, hold.Until);
         Tell(instance, service, isMaster: true, run.Token, reason, DefinitionOf(service).StartTimeout, kill: false, run.Number, run.KillTimeout);
     }
 
@@ -140,6 +154,22 @@ internal sealed class Moment(
 
     public void Note(Severity severity, string kind, string sentence, ServiceName? service = null) =>
         outputs.Add(new Output.Noted(severity, kind, sentence, service));
+
+    private bool IsGone(DriverInstance instance, DriverCalls calls, ServiceName service)
+    {
+        if (instance.GraceAfterLease(calls, KillTimeoutOf(service), Guard) is not { } grace)
+        {
+            return false;
+        }
+
+        if (now >= instance.LeaseUntil + grace)
+        {
+            return true;
+        }
+
+        Deadlines.MeetAfterLease(instance, grace);
+        return false;
+    }
 
     private void Tell(
         DriverInstance instance, ServiceName service, bool isMaster, Token token, string reason, TimeSpan limit, bool kill, long runNumber, TimeSpan killTimeout)

@@ -45,12 +45,11 @@ internal sealed class DaemonApi : IDisposable
 
     public void Dispose() => _client.Dispose();
 
-    /// <summary>The status, also as the daemon wrote it.</summary>
-    public async Task<(StatusView View, string Json)> StatusAsync(CancellationToken cancellationToken)
-    {
-        var json = await GetAsync("/v1/status", cancellationToken);
-        return (Read(json, ApiJson.Default.StatusView), json);
-    }
+    /// <summary>The status, also as the daemon wrote it: confirmed by a majority if one can be asked.</summary>
+    public Task<(StatusView View, string Json)> StatusAsync(CancellationToken cancellationToken) => StatusAsync("/v1/status", cancellationToken);
+
+    /// <summary>What this machine knows, without asking anybody: for those who look many times a second.</summary>
+    public Task<(StatusView View, string Json)> LocalStatusAsync(CancellationToken cancellationToken) => StatusAsync("/v1/status?consistency=local", cancellationToken);
 
     /// <summary>Events with an index above the one given.</summary>
     public async Task<(EventsView View, string Json)> EventsAsync(long since, CancellationToken cancellationToken)
@@ -72,6 +71,22 @@ internal sealed class DaemonApi : IDisposable
         using var message = new HttpRequestMessage(HttpMethod.Post, $"/v1/requests/{request}") { Content = content };
         var (status, text) = await SendAsync(message, cancellationToken);
         return status is HttpStatusCode.OK or HttpStatusCode.Conflict ? Read(text, ApiJson.Default.RequestOutcome) : throw Refused(status, text);
+    }
+
+    private async Task<(StatusView View, string Json)> StatusAsync(string path, CancellationToken cancellationToken)
+    {
+        var json = await GetAsync(path, cancellationToken);
+        return (Read(json, ApiJson.Default.StatusView), json);
+    }
+
+    /// <summary>Has the daemon end: `/v1/goodbye` or `/v1/restart`.</summary>
+    public async Task<LeavingView> LeaveAsync(string path, string reason, CancellationToken cancellationToken)
+    {
+        var body = new ByteArrayContent(JsonSerializer.SerializeToUtf8Bytes(new GoodbyeBody { Reason = reason }, ApiJson.Default.GoodbyeBody));
+        body.Headers.ContentType = new MediaTypeHeaderValue("application/json");
+        using var request = new HttpRequestMessage(HttpMethod.Post, path) { Content = body };
+        var (status, text) = await SendAsync(request, cancellationToken);
+        return status is HttpStatusCode.Accepted or HttpStatusCode.Conflict ? Read(text, ApiJson.Default.LeavingView) : throw Refused(status, text);
     }
 
     private async Task<string> GetAsync(string path, CancellationToken cancellationToken)

@@ -5,6 +5,7 @@ using Clustd.Config;
 using Clustd.Core;
 using Clustd.Drivers;
 using Clustd.Drivers.Processes;
+using Clustd.Systemd;
 
 namespace Clustd.Cli;
 
@@ -96,7 +97,7 @@ internal sealed class DriverChild(ClustdConfig config, Action<Severity, string> 
     private int Start()
     {
         IEnumerable<string> arguments = config.Path is { } path ? ["drivers", "--config", path] : ["drivers"];
-        _pid = OwnProgram.Start(arguments, hide: _ => false, new Dictionary<string, string> { [Mark] = HashOf(config) });
+        _pid = OwnProgram.Start(arguments, hide: NotifySocket.IsVariable, new Dictionary<string, string> { [Mark] = HashOf(config) });
         return _pid;
     }
 

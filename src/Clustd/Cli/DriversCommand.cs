@@ -37,6 +37,7 @@ internal static class DriversCommand
         var said = new SaidLine(terminal, "drivers: ");
         var host = new DriverHost { Address = file.Host.Authority, Secret = file.Secret, Log = (level, line) => said.Say(SeverityOf(level), line) };
         var directory = daemon?.Server.DataDirectory ?? StateDirectory(file, surroundings);
+        _ = StartupPages.ReleaseAsync(RunCommand.AtRestAfter, cancellationToken);
         return await new DriverProcess(host, directory, [.. file.Drivers.Select(OptionsOf)]).RunAsync(cancellationToken);
     }
 

@@ -8,9 +8,12 @@ internal sealed class SaidLine(Terminal terminal, string prefix = "")
 {
     private readonly Lock _gate = new();
 
-    public void Say(Severity severity, string sentence)
+    public void Say(Severity severity, string sentence) => Say(DateTime.Now, severity, sentence);
+
+    /// <param name="at">When it was said, local time.</param>
+    public void Say(DateTime at, Severity severity, string sentence)
     {
-        var line = Format(DateTime.Now, severity, prefix + sentence.ReplaceLineEndings(" "));
+        var line = Format(at, severity, prefix + sentence.ReplaceLineEndings(" "));
         var painted = severity switch
         {
             Severity.Warning => terminal.Yellow(line, terminal.ColourError),

@@ -41,11 +41,17 @@ internal static class StatusScreen
     {
         var quorum = view.Quorum.Have is { } have ? $"{have} of {view.Quorum.Voters} voters, {view.Quorum.Need} needed" : "unknown";
         console.Write(new Text($"cluster {view.Cluster ?? "not formed"}, leader {view.Leader ?? "none"}, term {view.Term}, quorum {quorum}\n", Coloured(decoration: Decoration.Bold)));
-        var knowledge = view.KnownAgoMs is { } age ? $"this is {Span(TimeSpan.FromMilliseconds(age))} old" : "no leader was heard yet";
+        var knowledge = view.Consistency == StatusView.Linearizable ? "confirmed by a majority" : view.KnownAgoMs is { } age ? $"this is {Span(TimeSpan.FromMilliseconds(age))} old" : "no leader was heard yet";
         var session = view.Warnings.Any(warning => warning.Code == "no-daemon") ? "it does not answer now, and what runs there is not known"
             : view.SessionLeftMs > 0 ? $"session held, {Span(TimeSpan.FromMilliseconds(view.SessionLeftMs))} left of {Span(TimeSpan.FromMilliseconds(view.LeaseMs))}" : "no session: runs nothing";
         var leaving = view.IsLeaving ? ", saying goodbye" : "";
         console.Write(new Text($"seen from {view.Self} ({view.Role}{leaving}): {knowledge}; {session}\n"));
+        if (view.Process is { } process)
+        {
+            console.Write(new Text(string.Create(
+                CultureInfo.InvariantCulture,
+                $"its loop ({process.LoopPriority}) was at most {process.LoopLatenessMs:0.#} ms late in the last minute, p99 {process.LoopLatenessP99Ms:0.#} ms; its disk commits in {process.StoreCommitMedianMs:0.#} ms, p99 {process.StoreCommitP99Ms:0.#} ms\n")));
+        }
     }
 
     private static void Services(StatusView view, IAnsiConsole console, bool wide, DateTimeOffset now, bool showsWhole)

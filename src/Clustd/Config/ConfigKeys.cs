@@ -42,7 +42,7 @@ public static class ConfigKeys
         "cm-1") { DefaultWords = "the host name" };
     public static readonly ListKey Machines = new(ClusterSection, "machines", TextForm.Address,
         "The other machines; one's own address may be among them and is ignored.", "[ws://10.0.0.1:3001, ws://10.0.0.2:3001]");
-    public static readonly DurationKey Lease = new(ClusterSection, "lease", Seconds(1), Ms(100), TimeSpan.FromHours(1),
+    public static readonly DurationKey Lease = new(ClusterSection, "lease", Seconds(2), Ms(100), TimeSpan.FromHours(1),
         "How long a machine that is cut off may still act; part of the failover bound; the same on all machines.", "1s");
     public static readonly SwitchKey Witness = new(ClusterSection, "witness", false, "This machine votes and runs nothing.", "true");
     public static readonly DurationKey RestartGrace = new(ClusterSection, "restart_grace", Seconds(15), Seconds(1), TimeSpan.FromHours(1),

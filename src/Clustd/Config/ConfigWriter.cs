@@ -39,7 +39,7 @@ public static class ConfigWriter
         text.Append($"cluster:\n  secret: '{secret.Replace("'", "''")}'\n  machines:\n");
         foreach (var machine in machines) text.Append($"    - {machine.ToUrl()}\n");
         text.Append("""
-              # lease: 1s            # a machine that is cut off stops within lease + kill_timeout
+              # lease: 2s            # a machine that is cut off stops within lease + kill_timeout
 
             # Without 'services' there is one, named default.
             # services:

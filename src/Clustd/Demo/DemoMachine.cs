@@ -92,7 +92,7 @@ internal sealed class DemoMachine : IDisposable
     {
         try
         {
-            return Pid == 0 ? null : (await Api.StatusAsync(cancellationToken)).View;
+            return Pid == 0 ? null : (await Api.LocalStatusAsync(cancellationToken)).View;
         }
         catch (CommandException)
         {

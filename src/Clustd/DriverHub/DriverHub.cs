@@ -178,7 +178,7 @@ public sealed partial class DriverHub : IAsyncDisposable
         try
         {
             link.Limit(_options.HandshakeLimit, "the secret was not proven in time; send hello and authenticate at once");
-            var fault = await link.RunAsync(dialogue.Take, dialogue.Gone);
+            var fault = await link.RunAsync(dialogue.Take, dialogue.Awaits, dialogue.Gone);
             LogOver(_log, dialogue.Name, fault ?? link.EndReason ?? "the connection was lost");
         }
         catch (Exception e)

@@ -30,11 +30,14 @@ public sealed record DriverHubOptions
     /// <summary>What an authenticated connection has to register; a guard that only brings a proof needs none of it.</summary>
     public TimeSpan RegisterLimit { get; init; } = TimeSpan.FromSeconds(30);
 
-    /// <summary>Sustained; as many again may come at once. A driver needs a dozen: six renewals per lease, a few reports.</summary>
+    /// <summary>Sustained; as many again may come at once. A driver needs a dozen: six renewals per lease, a few reports. Answers that are awaited are not counted.</summary>
     public int MessagesPerSecond { get; init; } = 1_000;
 
-    /// <summary>Messages that wait to be sent to one driver. The protocol needs a few at a time: more means that the driver does not read.</summary>
-    public int SendQueueMax { get; init; } = 256;
+    /// <summary>
+    /// Messages that wait to be sent to one driver. All services that it may register for may be told, and cancelled, at once: more means that the driver does
+    /// not read.
+    /// </summary>
+    public int SendQueueMax { get; init; } = 256 + (2 * RegistrationReader.ServicesMax);
 
     /// <summary>Lines of <c>event</c> and <c>health</c> per second and driver, sustained; five times as many may come at once.</summary>
     public int NotesPerSecond { get; init; } = 10;

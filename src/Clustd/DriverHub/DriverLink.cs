@@ -41,13 +41,14 @@ internal sealed class DriverLink : IDisposable
     /// Serves the connection until it is over. <paramref name="take"/> gets the messages one at a time; <paramref name="gone"/> is called once, when
     /// no more will come, whatever happened. Returns what was wrong with what the driver sent, or null.
     /// </summary>
-    public async Task<string?> RunAsync(Action<RpcMessage> take, Action gone)
+    /// <param name="isAwaited">Whether we have asked for this message: then it does not count against what the driver may send.</param>
+    public async Task<string?> RunAsync(Action<RpcMessage> take, Predicate<RpcMessage> isAwaited, Action gone)
     {
         var writing = WriteAsync();
         string? fault = null;
         try
         {
-            await ReadAsync(take);
+            await ReadAsync(take, isAwaited);
             End(WebSocketCloseStatus.NormalClosure, "goodbye");
         }
         catch (InvalidDataException e)
@@ -117,11 +118,11 @@ internal sealed class DriverLink : IDisposable
         }
     }
 
-    private async Task ReadAsync(Action<RpcMessage> take)
+    private async Task ReadAsync(Action<RpcMessage> take, Predicate<RpcMessage> isAwaited)
     {
         while (_goodbye is null && await _rpc.ReceiveAsync(_abort.Token) is { } message && _goodbye is null)
         {
-            if (_allowance.TryTake())
+            if (isAwaited(message) || _allowance.TryTake())
             {
                 take(message);
             }

@@ -11,8 +11,8 @@ namespace Clustd.Hub;
 internal static class RegistrationReader
 {
     public const int NameCharsMax = 128;
-    public const int ServicesMax = 64;
-    public const int StatesMax = 256;
+    public const int ServicesMax = 1_024;
+    public const int StatesMax = ServicesMax;
     public static readonly TimeSpan TimeoutMax = TimeSpan.FromDays(1);
     private const long TokenEnd = 1L << 53; // JavaScript reads every token exactly.
 
@@ -49,7 +49,7 @@ internal static class RegistrationReader
         StopsForCertain = said.Stop == RegisterParams.StopCertain,
         StopTimeout = Time(said.StopTimeoutUs),
         KillTimeout = Time(said.KillTimeoutUs),
-        States = [.. (said.States ?? []).Select(state => new DriverServiceState(new ServiceName(state.Service), state.IsMaster, new Token(state.Token)))],
+        States = [.. (said.States ?? []).Select(state => new DriverServiceState(new ServiceName(state.Service), state.IsMaster, new Token(state.Token), state.Unsettled))],
     };
 
     // "services": null and a null among them are valid JSON, whatever the type says.

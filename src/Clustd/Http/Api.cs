@@ -20,6 +20,7 @@ public sealed partial class Api
 
     private readonly ApiServices _services;
     private readonly ApiRequests _requests;
+    private readonly ApiBarriers _barriers;
     private readonly IReadOnlyList<string> _tokens;
     private readonly ILogger _log;
 
@@ -27,6 +28,7 @@ public sealed partial class Api
     {
         _services = services;
         _requests = new ApiRequests(services.Post, services.Time);
+        _barriers = new ApiBarriers(services.Post, services.Time);
         _tokens = services.OldSecret is { } old ? [ApiToken.Derive(services.Secret), ApiToken.Derive(old)] : [ApiToken.Derive(services.Secret)];
         _log = log;
     }
@@ -46,6 +48,7 @@ public sealed partial class Api
         Add(routes, "/v1/requests/add-machine", Operate, isOpen: false, AddMachineAsync);
         Add(routes, "/v1/requests/remove-machine", Operate, isOpen: false, RemoveMachineAsync);
         Add(routes, "/v1/goodbye", Operate, isOpen: false, GoodbyeAsync);
+        Add(routes, "/v1/restart", Operate, isOpen: false, RestartAsync);
         routes.MapFallback("{*path}", (RequestDelegate)(context => ApiAnswer.Problem(
             404, $"There is nothing at {Shown(context.Request.Path)}.", "No route has that path.", "See docs/api.md, or `clustd status` for people.").WriteAsync(context)));
     }
@@ -53,9 +56,14 @@ public sealed partial class Api
     /// <summary>Performs an output that is for the API, and ignores any other. Never blocks: called by the decision loop.</summary>
     public void Perform(Output output)
     {
-        if (output is Output.RequestAnswered answered)
+        switch (output)
         {
-            _requests.Answered(answered);
+            case Output.RequestAnswered answered:
+                _requests.Answered(answered);
+                break;
+            case Output.BarrierAnswered answered:
+                _barriers.Answered(answered);
+                break;
         }
     }
 
@@ -145,6 +153,12 @@ public sealed partial class Api
 
     private async Task<ApiAnswer> StatusAsync(HttpContext context)
     {
+        var (isConfirmed, whyNot, refusal) = await ConfirmAsync(context);
+        if (refusal is not null)
+        {
+            return refusal;
+        }
+
         if (await SnapshotAsync() is not { } snapshot)
         {
             return NoSnapshot();
@@ -154,9 +168,10 @@ public sealed partial class Api
         {
             ViewAge = snapshot.Age,
             Version = _services.Version,
-            LoopLateness = _services.LoopLateness(),
+            Process = _services.Process(),
             WallClockOf = _services.WallClockOf,
-            Warnings = _services.Warnings(),
+            IsConfirmed = isConfirmed,
+            Warnings = whyNot is null ? _services.Warnings() : [new StatusWarning("not-confirmed", whyNot), .. _services.Warnings()],
         });
         return ApiAnswer.Json(200, status, ApiJson.Default.StatusView);
     }
@@ -170,6 +185,12 @@ public sealed partial class Api
             return ApiAnswer.Problem(400, "Cannot read `since`.", "It is no whole number of 0 or more.", "Give the lastIndex of the answer before, or leave it out.");
         }
 
+        var (isConfirmed, _, refusal) = await ConfirmAsync(context);
+        if (refusal is not null)
+        {
+            return refusal;
+        }
+
         if (await SnapshotAsync() is not { } snapshot)
         {
             return NoSnapshot();
@@ -180,7 +201,26 @@ public sealed partial class Api
             happened.Index, happened.Term.Value, _services.WallClockOf(happened.Index), happened.Kind,
             happened.Service?.Value, happened.Machine?.Value, happened.Token?.Value, happened.Sentence)).ToList();
         var knownAgo = snapshot.View.KnownFor is { } known ? (long?)(known + snapshot.Age).TotalMilliseconds : null;
-        return ApiAnswer.Json(200, new EventsView(knownAgo, kept.IsEmpty ? null : kept[0].Index, events.Count > 0 ? events[^1].Index : since, events), ApiJson.Default.EventsView);
+        return ApiAnswer.Json(200, new EventsView(StatusView.ConsistencyOf(isConfirmed), knownAgo, kept.IsEmpty ? null : kept[0].Index, events.Count > 0 ? events[^1].Index : since, events), ApiJson.Default.EventsView);
+    }
+
+    /// <summary>Waits for a majority's word as far as the reader wants it, before the view is taken. WhyNot: the reader gets what is known here, and is told.</summary>
+    private async Task<(bool IsConfirmed, string? WhyNot, ApiAnswer? Refusal)> ConfirmAsync(HttpContext context)
+    {
+        if (ApiBarriers.Of(context.Request.Query["consistency"]) is not { } consistency)
+        {
+            return (false, null, ApiAnswer.Problem(400, "Cannot read `consistency`.", "It is neither `local` nor `linearizable`.", "Give one of the two, or leave it out."));
+        }
+
+        if (consistency == Consistency.Local)
+        {
+            return (false, null, null);
+        }
+
+        var whyNot = await _barriers.WhyNotConfirmedAsync(context.RequestAborted);
+        return whyNot is null ? (true, null, null)
+            : consistency == Consistency.Preferred ? (false, whyNot, null)
+            : (false, null, ApiAnswer.Problem(503, "Nothing is certain just now.", whyNot, "Ask again, or ask for what this machine knows: `consistency=local`."));
     }
 
     private Task<ApiAnswer> MoveAsync(HttpContext context) =>
@@ -227,11 +267,31 @@ public sealed partial class Api
         {
             var body = await ApiBody.ReadAsync(context, ApiJson.Default.GoodbyeBody);
             _services.Post(new Input.GoodbyeRequested(Hub.BoundedText.OneLine(body.Reason, "an operator asked for it.")));
-            return ApiAnswer.Json(202, new RequestOutcome(true, "This machine says goodbye: its services stop and move, then the daemon ends."), ApiJson.Default.RequestOutcome);
+            return ApiAnswer.Json(202, new LeavingView(true, "This machine says goodbye: its services stop and move, then the daemon ends.", Environment.ProcessId), ApiJson.Default.LeavingView);
         }
         catch (ApiBodyException e)
         {
             return e.Answer;
+        }
+    }
+
+    private async Task<ApiAnswer> RestartAsync(HttpContext context)
+    {
+        try
+        {
+            var body = await ApiBody.ReadAsync(context, ApiJson.Default.GoodbyeBody);
+            var reason = Hub.BoundedText.OneLine(body.Reason, "an operator restarts it.");
+            return await _requests.AskAsync(id => new Input.RestartRequested(reason, id), context.RequestAborted) is { } outcome
+                ? ApiAnswer.Json(outcome.Done ? 202 : 409, new LeavingView(outcome.Done, outcome.Sentence, Environment.ProcessId), ApiJson.Default.LeavingView)
+                : ApiAnswer.Json(202, new LeavingView(true, "This machine restarts. Whether its drivers have a grace meanwhile is not known yet.", Environment.ProcessId), ApiJson.Default.LeavingView);
+        }
+        catch (ApiBodyException e)
+        {
+            return e.Answer;
+        }
+        catch (ApiBusyException)
+        {
+            return ApiAnswer.Problem(503, "Cannot take the request.", $"{ApiRequests.WaitingMax} requests wait for a decision already.", "Ask again in a few seconds.");
         }
     }
 

@@ -16,13 +16,15 @@ namespace Clustd.Http;
 [JsonSerializable(typeof(TransferLeadershipBody))]
 [JsonSerializable(typeof(MachineBody))]
 [JsonSerializable(typeof(GoodbyeBody))]
+[JsonSerializable(typeof(LeavingView))]
 public sealed partial class ApiJson : JsonSerializerContext;
 
 /// <summary>Events of the cluster with an index above the one asked for, oldest first.</summary>
+/// <param name="Consistency">As in the status.</param>
 /// <param name="KnownAgoMs">Age of this knowledge, ms; null: no leader was heard since the daemon started.</param>
 /// <param name="OldestIndex">Index of the oldest event that is still kept: what lies between this and the one asked for is gone.</param>
 /// <param name="LastIndex">Ask with this as `since` for what comes next.</param>
-public sealed record EventsView(long? KnownAgoMs, long? OldestIndex, long LastIndex, IReadOnlyList<EventView> Events);
+public sealed record EventsView(string Consistency, long? KnownAgoMs, long? OldestIndex, long LastIndex, IReadOnlyList<EventView> Events);
 
 /// <summary>One event. At is when this machine saw it, by its wall clock; null: not known.</summary>
 public sealed record EventView(long Index, long Term, DateTimeOffset? At, string Kind, string? Service, string? Machine, long? Token, string Sentence);
@@ -70,10 +72,13 @@ public sealed record MachineBody
     public required string Machine { get; init; }
 }
 
-/// <summary>Body of /v1/goodbye.</summary>
+/// <summary>Body of /v1/goodbye and /v1/restart.</summary>
 [JsonUnmappedMemberHandling(JsonUnmappedMemberHandling.Disallow)]
 public sealed record GoodbyeBody
 {
     /// <summary>Null: an operator asked for it.</summary>
     public string? Reason { get; init; }
 }
+
+/// <summary>The daemon is going to end, or not: then Sentence says why. ProcessId is the process whose end can be waited for.</summary>
+public sealed record LeavingView(bool Done, string Sentence, int ProcessId);

@@ -28,8 +28,8 @@ public sealed record ApiServices
 
     public string Version { get; init; } = "";
 
-    /// <summary>How late the decision loop was at worst of late; null: not measured.</summary>
-    public Func<TimeSpan?> LoopLateness { get; init; } = () => null;
+    /// <summary>How the daemon's own process is doing; null: not measured.</summary>
+    public Func<ProcessStatus?> Process { get; init; } = () => null;
 
     /// <summary>By this machine's own event history: when it applied an entry of the log.</summary>
     public Func<long, DateTimeOffset?> WallClockOf { get; init; } = _ => null;

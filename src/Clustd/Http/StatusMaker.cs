@@ -29,6 +29,7 @@ internal sealed class StatusMaker(MachineView view, StatusContext context)
         Leader = IsKnown ? view.Leader?.Value : IsFormed ? StatusView.Unknown : null,
         Term = view.Term.Value,
         Quorum = Quorum(),
+        Consistency = StatusView.ConsistencyOf(context.IsConfirmed),
         KnownAgoMs = Milliseconds(KnownFor),
         IsKnown = IsKnown,
         LeaseMs = (long)view.State.Lease.TotalMilliseconds,
@@ -38,7 +39,8 @@ internal sealed class StatusMaker(MachineView view, StatusContext context)
         Machines = [.. view.State.Members.Values.Select(MachineOf)],
         Services = [.. view.State.Services.Keys.Union(view.LocalServices.Select(local => local.Service)).Order().Select(ServiceOf)],
         Drivers = [.. view.Drivers.Select(DriverOf)],
-        LoopLatenessMs = context.LoopLateness?.TotalMilliseconds,
+        LoopLatenessMs = context.Process?.LoopLatenessMs,
+        Process = context.Process,
         Warnings = [.. Warnings(), .. context.Warnings],
     };
 
@@ -58,7 +60,7 @@ internal sealed class StatusMaker(MachineView view, StatusContext context)
 
     private QuorumStatus Quorum()
     {
-        var voters = view.Voters.Length;
+        var voters = view.Voters.Count();
         var need = voters == 0 ? 0 : (voters / 2) + 1;
         return view.VotersHeard is { } heard && _viewAge <= view.State.Lease ? new QuorumStatus(heard, need, voters, "leader")
             : IsKnown ? new QuorumStatus(view.Voters.Count(voter => voter.Machine == view.Self || view.Connected.Contains(voter.Machine)), need, voters, "connections")
@@ -172,7 +174,7 @@ internal sealed class StatusMaker(MachineView view, StatusContext context)
             yield return new StatusWarning("no-session", $"{view.Self} holds no session and runs nothing: no majority confirms it. See whether the other machines reach it.");
         }
 
-        if (view.Voters.Length == 2)
+        if (view.Voters.Count() == 2)
         {
             yield return new StatusWarning("two-machines", "2 machines tolerate 0 failures. Add a witness: a third machine with `cluster.witness: true`.");
         }
@@ -180,6 +182,20 @@ internal sealed class StatusMaker(MachineView view, StatusContext context)
         if (IsKnown && view.State.Paused)
         {
             yield return new StatusWarning("paused", "Paused: nothing moves by itself, not even after a failure. `clustd unpause` ends it.");
+        }
+
+        foreach (var (machine, sentence) in view.Stalls)
+        {
+            yield return new StatusWarning("stalled", $"{machine} {sentence}: it leads nothing and gets nothing new to run. What runs there goes on. See what keeps its disk or its processors busy.");
+        }
+
+        foreach (var (machine, left) in view.Graces)
+        {
+            // One that is over by this clock and not ended yet keeps nobody from anything.
+            if (IsKnown && left > _viewAge)
+            {
+                yield return new StatusWarning("restarting", $"{machine} restarts, or has just done so: for up to {Seconds(left - _viewAge)} nobody takes over from it, should it be lost. Then kill_timeout comes on top.");
+            }
         }
 
         foreach (var (name, service) in view.State.Services)

@@ -11,6 +11,9 @@ public sealed record StatusView
     /// <summary>The value of what this machine cannot know just now.</summary>
     public const string Unknown = "unknown";
 
+    /// <summary>The value of <see cref="Consistency"/> of what a majority has confirmed.</summary>
+    public const string Linearizable = "linearizable";
+
     /// <summary>Id of the cluster; null before it has formed.</summary>
     public required string? Cluster { get; init; }
 
@@ -32,6 +35,9 @@ public sealed record StatusView
     public required long Term { get; init; }
 
     public required QuorumStatus Quorum { get; init; }
+
+    /// <summary>linearizable: a majority confirmed that this shows all that was decided before it was asked for. local: what this machine knows, as old as KnownAgoMs.</summary>
+    public required string Consistency { get; init; }
 
     /// <summary>Age of what is said of the cluster, ms; null: this machine has heard no leader since it started.</summary>
     public required long? KnownAgoMs { get; init; }
@@ -57,10 +63,15 @@ public sealed record StatusView
     /// <summary>Drivers of this machine.</summary>
     public required IReadOnlyList<DriverStatus> Drivers { get; init; }
 
-    /// <summary>How late the decision loop was at worst of late, ms; null: not measured.</summary>
+    /// <summary>How late the decision loop was at worst in the last minute, ms; null: not measured.</summary>
     public required double? LoopLatenessMs { get; init; }
 
+    /// <summary>How this machine's daemon itself is doing; null: not measured.</summary>
+    public ProcessStatus? Process { get; init; }
+
     public required IReadOnlyList<StatusWarning> Warnings { get; init; }
+
+    internal static string ConsistencyOf(bool isConfirmed) => isConfirmed ? Linearizable : "local";
 
     /// <summary>Makes it of a core's view. Pure.</summary>
     public static StatusView From(MachineView view, StatusContext context) => new StatusMaker(view, context).Make();
@@ -74,7 +85,10 @@ public sealed record StatusContext
 
     public string Version { get; init; } = "";
 
-    public TimeSpan? LoopLateness { get; init; }
+    /// <summary>The view was taken after a majority confirmed that this machine has seen all that was decided before it was asked.</summary>
+    public bool IsConfirmed { get; init; }
+
+    public ProcessStatus? Process { get; init; }
 
     /// <summary>Wall-clock time at which this machine applied an entry of the log, for people; null where it is not known.</summary>
     public Func<long, DateTimeOffset?> WallClockOf { get; init; } = _ => null;
@@ -129,6 +143,20 @@ public sealed record ServiceLastKnown(long? AgoMs, string? Master, long? Token, 
 /// <param name="Stop">certain or best-effort.</param>
 public sealed record DriverStatus(
     string Name, string Instance, IReadOnlyList<string> Services, bool Connected, bool Active, bool Required, string Stop, string? LastError);
+
+/// <summary>How one daemon's process is doing: what delays its decisions.</summary>
+/// <param name="LoopLatenessMs">How late the decision loop woke at worst in the last minute, ms.</param>
+/// <param name="LoopLatenessP99Ms">99 of 100 wake-ups of the last minute were no later, ms.</param>
+/// <param name="LoopPriority">What its thread was permitted: SCHED_FIFO 1, nice -20, ordinary.</param>
+/// <param name="PeerMessagesDropped">Messages of other machines that found the inbox full, since the start.</param>
+/// <param name="GcPauseMs">For how long the garbage collector has stopped everything, in all since the start, ms.</param>
+/// <param name="AllocatedBytes">Memory allocated in all since the start; its growth per second is the garbage.</param>
+/// <param name="StoreCommitMedianMs">Of the latest commits to the disk, ms.</param>
+/// <param name="StoreCommitP99Ms">99 of 100 of the latest commits took no longer, ms.</param>
+/// <param name="StoreCommitMaximumMs">The longest commit since the start, ms.</param>
+public sealed record ProcessStatus(
+    double LoopLatenessMs, double LoopLatenessP99Ms, string LoopPriority, long PeerMessagesDropped, double GcPauseMs, long AllocatedBytes,
+    double StoreCommitMedianMs, double StoreCommitP99Ms, double StoreCommitMaximumMs);
 
 /// <summary>Something a person should see to. Code is a stable word.</summary>
 public sealed record StatusWarning(string Code, string Sentence);

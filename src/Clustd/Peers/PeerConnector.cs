@@ -46,6 +46,7 @@ internal sealed class PeerConnector(PeerAddress address, PeerNetworkOptions opti
             {
                 var (tls, machineId) = await SecureAsync(tcp, limit.Token);
                 var socket = await UpgradeAsync(tls, limit.Token);
+                InlineCompletions.Prefer(tcp);
                 return (new PeerSocket(socket, options.MessageBytesMax, abort: tcp.Dispose), machineId);
             }
             catch (OperationCanceledException) when (!cancellationToken.IsCancellationRequested)

@@ -11,6 +11,10 @@ internal sealed class PeerLink
 {
     private const int BeatsPerSilence = 10;
 
+    // More than this (a piece of a snapshot) is encrypted and read by the thread pool, not on the threads that heartbeats pass: the loop's, which sends, and the
+    // sockets', which receives.
+    private const int YieldBytes = 32 * 1024;
+
     private readonly PeerSocket _socket;
     private readonly PeerNetworkOptions _options;
     private readonly TimeProvider _time;
@@ -54,10 +58,17 @@ internal sealed class PeerLink
     /// <summary>Done when all loops have stopped and the socket is closed.</summary>
     public Task Finished => _finished.Task;
 
-    /// <summary>Never blocks. When the other side does not keep up, the connection ends.</summary>
+    /// <summary>
+    /// Never blocks. When the other side does not keep up, the connection ends. On an idle connection the message is encrypted and handed to the kernel
+    /// in this call, without a change of threads.
+    /// </summary>
     public void Send(ReadOnlySpan<byte> message, bool urgent)
     {
-        if (!_queue.TryAdd(message, urgent))
+        if (_queue.TryAdd(message, urgent))
+        {
+            _queue.Flush();
+        }
+        else
         {
             End($"it reads too slowly: more than {_options.QueueBytesMax / (1024 * 1024)} MB were waiting for it");
         }
@@ -71,7 +82,8 @@ internal sealed class PeerLink
     {
         try
         {
-            await Task.WhenAll(ReceiveLoopAsync(), SendLoopAsync(), BeatLoopAsync());
+            // What comes after must not run on the thread that ended the last of them: that may be the daemon's loop.
+            await Task.WhenAll(ReceiveLoopAsync(), SendLoopAsync(), BeatLoopAsync()).ConfigureAwait(ConfigureAwaitOptions.ForceYielding);
         }
         finally
         {
@@ -98,6 +110,7 @@ internal sealed class PeerLink
         _table.Ended(this, reason, onPurpose);
         _lost.TrySetResult();
         _socket.Abort();
+        _queue.Complete(drain: false);
         _ = _over.CancelAsync(); // not here: the loops would run their ends on the caller's thread, which may be the daemon's loop
     }
 
@@ -155,6 +168,11 @@ internal sealed class PeerLink
             while (true)
             {
                 var frame = await _socket.ReceiveAsync(_over.Token);
+                if (frame.Payload.Length > YieldBytes)
+                {
+                    await Task.Yield(); // Off the thread that serves the other machines as well.
+                }
+
                 switch (frame.Type)
                 {
                     case WebSocketMessageType.Binary:
@@ -216,10 +234,15 @@ internal sealed class PeerLink
     {
         try
         {
-            while (await _queue.TakeAsync(_over.Token) is { } item)
+            while (await _queue.TakeAsync() is { } item)
             {
                 try
                 {
+                    if (item.Length > YieldBytes)
+                    {
+                        await Task.Yield();
+                    }
+
                     await _socket.SendAsync(item, _over.Token);
                 }
                 finally

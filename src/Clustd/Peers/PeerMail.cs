@@ -14,7 +14,7 @@ public static class PeerMail
     {
         try
         {
-            if (JsonSerializer.Deserialize(bytes, CoreJson.Default.PeerMessage) is { Body: not null } read)
+            if ((HeartbeatMail.TryRead(bytes) ?? JsonSerializer.Deserialize(bytes, CoreJson.Default.PeerMessage)) is { Body: not null } read)
             {
                 message = read;
                 problem = "";

@@ -186,6 +186,7 @@ public sealed partial class PeerNetwork : IAsyncDisposable
         if (context.Features.Get<IConnectionSocketFeature>()?.Socket is { } socket)
         {
             PeerSocket.Tune(socket, _options.TcpUserTimeout);
+            InlineCompletions.Prefer(socket);
         }
 
         // A peer that reads slowly is our queue's business, not that of a limit made against slow browsers.

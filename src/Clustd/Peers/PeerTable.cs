@@ -12,26 +12,26 @@ internal sealed partial class PeerTable(PeerNetworkOptions options, Action<PeerE
     private readonly SortedDictionary<string, PeerLink> _links = new(StringComparer.Ordinal); // by machine id
     private readonly Dictionary<string, long> _closedAt = new(StringComparer.Ordinal); // timestamps, by machine id
     private readonly Throttle _refusals = new(time);
+    private PeerLink[] _published = []; // what _links holds, replaced as a whole
     private bool _closed;
 
+    /// <summary>
+    /// Takes no lock: the loop sends through this right after it was woken by a thread that still holds the lock, and would wait for it at every heartbeat.
+    /// </summary>
     public PeerLink? Find(string machineId)
     {
-        lock (_gate)
+        foreach (var link in Volatile.Read(ref _published))
         {
-            return _links.GetValueOrDefault(machineId);
-        }
-    }
-
-    public IReadOnlyList<PeerLink> Links
-    {
-        get
-        {
-            lock (_gate)
+            if (link.MachineId == machineId)
             {
-                return [.. _links.Values];
+                return link;
             }
         }
+
+        return null;
     }
+
+    public IReadOnlyList<PeerLink> Links => Volatile.Read(ref _published);
 
     /// <summary>
     /// Takes the place of <paramref name="candidate"/>'s machine. The first connection stays as long as its process answers.
@@ -62,6 +62,7 @@ internal sealed partial class PeerTable(PeerNetworkOptions options, Action<PeerE
                     }
 
                     _links[candidate.MachineId] = candidate;
+                    Publish();
                     Raise(new PeerEvent.PeerConnected(candidate.MachineId, candidate.Address, candidate.Incarnation));
                 }
             }
@@ -202,11 +203,14 @@ internal sealed partial class PeerTable(PeerNetworkOptions options, Action<PeerE
         }
     }
 
+    private void Publish() => Volatile.Write(ref _published, [.. _links.Values]);
+
     private bool IsCurrent(PeerLink link) => _links.GetValueOrDefault(link.MachineId) == link;
 
     private void Remove(PeerLink link, string reason, bool onPurpose)
     {
         _links.Remove(link.MachineId);
+        Publish();
         if (onPurpose)
         {
             _closedAt[link.MachineId] = time.GetTimestamp();

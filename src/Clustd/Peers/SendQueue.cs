@@ -1,13 +1,15 @@
 using System.Buffers;
 using System.Buffers.Binary;
+using System.Threading.Tasks.Sources;
 
 namespace Clustd.Peers;
 
 /// <summary>
 /// What waits to be sent on one connection: urgent before ordinary, first in first out within each, bounded by bytes.
-/// Adding never blocks. One reader.
+/// Adding never blocks. One reader, which goes on inside <see cref="Flush"/>, on the thread of whoever has added something: a message then leaves
+/// without a change of threads.
 /// </summary>
-internal sealed class SendQueue(int capacityBytes)
+internal sealed class SendQueue(int capacityBytes) : IValueTaskSource
 {
     /// <summary>Bytes before each message: its length, little-endian. One WebSocket message carries several of ours.</summary>
     public const int PrefixBytes = 4;
@@ -19,12 +21,12 @@ internal sealed class SendQueue(int capacityBytes)
     private readonly Lock _gate = new();
     private readonly Queue<SendItem> _urgent = new();
     private readonly Queue<SendItem> _ordinary = new();
-    private readonly SemaphoreSlim _signal = new(0);
-    private bool _signalled;
+    private ManualResetValueTaskSourceCore<bool> _arrival; // completed outside of the gate, by whoever set _isReaderWaiting to false
+    private bool _isReaderWaiting;
     private bool _completed;
     private long _waitingBytes;
 
-    /// <summary>Copies a message in. False if there is no room: the connection is then too slow to keep.</summary>
+    /// <summary>Copies a message in; <see cref="Flush"/> lets it go. False if there is no room: the connection is then too slow to keep.</summary>
     public bool TryAdd(ReadOnlySpan<byte> message, bool urgent)
     {
         var length = PrefixBytes + message.Length;
@@ -48,7 +50,7 @@ internal sealed class SendQueue(int capacityBytes)
         }
     }
 
-    /// <summary>Control messages are few and small: they are urgent and always have room.</summary>
+    /// <summary>Control messages are few and small: they are urgent, always have room, and leave at once.</summary>
     public void AddControl(PeerControl control)
     {
         var encoded = control.Encode();
@@ -59,6 +61,24 @@ internal sealed class SendQueue(int capacityBytes)
                 Add(new SendItem(encoded, encoded.Length, IsControl: true), urgent: true);
             }
         }
+
+        Flush();
+    }
+
+    /// <summary>Wakes the reader if it waits and there is something for it. It runs inside this call as far as it gets without waiting for the network.</summary>
+    public void Flush()
+    {
+        lock (_gate)
+        {
+            if (!_isReaderWaiting || (_urgent.Count + _ordinary.Count == 0 && !_completed))
+            {
+                return;
+            }
+
+            _isReaderWaiting = false;
+        }
+
+        _arrival.SetResult(true);
     }
 
     /// <summary>Nothing more comes in. What waits is dropped unless <paramref name="drain"/>.</summary>
@@ -71,16 +91,16 @@ internal sealed class SendQueue(int capacityBytes)
             {
                 Drop();
             }
-
-            Signal();
         }
+
+        Flush();
     }
 
     /// <summary>
     /// Waits for work. Null after <see cref="Complete"/>, when all is taken. Otherwise the item to send next: several
     /// messages in one buffer if they are small. The caller gives it back with <see cref="Return"/>.
     /// </summary>
-    public async ValueTask<SendItem?> TakeAsync(CancellationToken cancellationToken)
+    public async ValueTask<SendItem?> TakeAsync()
     {
         while (true)
         {
@@ -95,13 +115,12 @@ internal sealed class SendQueue(int capacityBytes)
                 {
                     return null;
                 }
+
+                _arrival.Reset();
+                _isReaderWaiting = true;
             }
 
-            await _signal.WaitAsync(cancellationToken);
-            lock (_gate)
-            {
-                _signalled = false;
-            }
+            await new ValueTask(this, _arrival.Version);
         }
     }
 
@@ -117,17 +136,14 @@ internal sealed class SendQueue(int capacityBytes)
     {
         (urgent ? _urgent : _ordinary).Enqueue(item);
         _waitingBytes += item.Length;
-        Signal();
     }
 
-    private void Signal()
-    {
-        if (!_signalled)
-        {
-            _signalled = true;
-            _signal.Release();
-        }
-    }
+    void IValueTaskSource.GetResult(short token) => _arrival.GetResult(token);
+
+    ValueTaskSourceStatus IValueTaskSource.GetStatus(short token) => _arrival.GetStatus(token);
+
+    void IValueTaskSource.OnCompleted(Action<object?> continuation, object? state, short token, ValueTaskSourceOnCompletedFlags flags) =>
+        _arrival.OnCompleted(continuation, state, token, flags);
 
     private SendItem TakeBatch()
     {

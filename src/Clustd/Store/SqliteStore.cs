@@ -30,8 +30,13 @@ public sealed class SqliteStore : IDisposable
         _files = files;
         _lock = directoryLock;
         _connection = connection;
-        Stored = StoreVerification.Load(connection, files.Database);
-        _lastIndex = Stored.Entries.Length;
+        Stored = StoreVerification.Load(connection, files.Database, out var format);
+        if (format < StoreSchema.FormatWithSnapshot)
+        {
+            StoreSchema.Upgrade(connection);
+        }
+
+        _lastIndex = Stored.LastIndex;
         _statements = new StoreStatements(connection);
     }
 
@@ -142,6 +147,12 @@ public sealed class SqliteStore : IDisposable
         {
             _statements.TruncateFrom(from);
             last = Math.Min(last, from - 1);
+        }
+
+        if (batch.Snapshot is { } snapshot)
+        {
+            _statements.ReplaceSnapshot(snapshot);
+            last = Math.Max(last, snapshot.AppliedIndex);
         }
 
         foreach (var entry in batch.Entries)

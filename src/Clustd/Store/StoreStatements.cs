@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Text.Json;
+using Clustd.Core.Cluster;
 using Clustd.Core.Raft;
 using Clustd.Core.Wire;
 using Clustd.Events;
@@ -14,6 +15,9 @@ internal sealed class StoreStatements : IDisposable
     private readonly SqliteCommand _commit;
     private readonly SqliteCommand _rollback;
     private readonly SqliteCommand _truncate;
+    private readonly SqliteCommand _forgetSnapshot;
+    private readonly SqliteCommand _insertSnapshot;
+    private readonly SqliteCommand _dropEntries;
     private readonly SqliteCommand _insertEntry;
     private readonly SqliteCommand _updateHardState;
     private readonly SqliteCommand _insertEvent;
@@ -25,6 +29,9 @@ internal sealed class StoreStatements : IDisposable
         _commit = Prepare(connection, "COMMIT");
         _rollback = Prepare(connection, "ROLLBACK");
         _truncate = Prepare(connection, "DELETE FROM log WHERE idx >= $from", "$from");
+        _forgetSnapshot = Prepare(connection, "DELETE FROM snapshot");
+        _insertSnapshot = Prepare(connection, "INSERT INTO snapshot (idx, term, state, crc) VALUES ($idx, $term, $state, $crc)", "$idx", "$term", "$state", "$crc");
+        _dropEntries = Prepare(connection, "DELETE FROM log WHERE idx <= $to", "$to");
         _insertEntry = Prepare(connection, "INSERT INTO log (idx, term, command, crc) VALUES ($idx, $term, $command, $crc)", "$idx", "$term", "$command", "$crc");
         _updateHardState = Prepare(connection, $"UPDATE meta SET value = $value, crc = $crc WHERE key = '{StoreSchema.HardStateKey}'", "$value", "$crc");
         _insertEvent = Prepare(
@@ -48,6 +55,15 @@ internal sealed class StoreStatements : IDisposable
         Run(_insertEntry, entry.Index, entry.Term.Value, command, RowChecksum.OfEntry(entry.Index, entry.Term.Value, command));
     }
 
+    /// <summary>Takes the place of the former snapshot, and of all entries up to its index.</summary>
+    public void ReplaceSnapshot(ClusterState snapshot)
+    {
+        var state = JsonSerializer.Serialize(snapshot, CoreJson.Default.ClusterState);
+        Run(_forgetSnapshot);
+        Run(_insertSnapshot, snapshot.AppliedIndex, snapshot.AppliedTerm.Value, state, RowChecksum.OfEntry(snapshot.AppliedIndex, snapshot.AppliedTerm.Value, state));
+        Run(_dropEntries, snapshot.AppliedIndex);
+    }
+
     public void UpdateHardState(HardState hardState)
     {
         var value = JsonSerializer.Serialize(hardState, CoreJson.Default.HardState);
@@ -69,7 +85,7 @@ internal sealed class StoreStatements : IDisposable
 
     public void Dispose()
     {
-        foreach (var command in (SqliteCommand[])[_begin, _commit, _rollback, _truncate, _insertEntry, _updateHardState, _insertEvent, _forgetEvents])
+        foreach (var command in (SqliteCommand[])[_begin, _commit, _rollback, _truncate, _forgetSnapshot, _insertSnapshot, _dropEntries, _insertEntry, _updateHardState, _insertEvent, _forgetEvents])
         {
             command.Dispose();
         }

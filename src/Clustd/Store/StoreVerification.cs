@@ -10,16 +10,16 @@ using Microsoft.Data.Sqlite;
 namespace Clustd.Store;
 
 /// <summary>
-/// Reads the whole store and believes nothing: SQLite's own structure, each row's checksum, indices contiguous from 1, terms that never
+/// Reads the whole store and believes nothing: SQLite's own structure, each row's checksum, indices contiguous from 1 or from the snapshot on, terms that never
 /// fall. Whatever is wrong stops the start; a machine without memory is safe, one with a wrong memory is not.
 /// </summary>
 internal static class StoreVerification
 {
-    public static StoredState Load(SqliteConnection connection, string path)
+    public static StoredState Load(SqliteConnection connection, string path, out int format)
     {
         try
         {
-            return LoadAndVerify(connection, path);
+            return LoadAndVerify(connection, path, out format);
         }
         catch (Exception e) when (e is InvalidOperationException or InvalidCastException or FormatException or OverflowException or ArgumentException)
         {
@@ -28,16 +28,17 @@ internal static class StoreVerification
         }
     }
 
-    private static StoredState LoadAndVerify(SqliteConnection connection, string path)
+    private static StoredState LoadAndVerify(SqliteConnection connection, string path, out int format)
     {
         CheckTables(connection, path);
         var meta = ReadMeta(connection, path);
-        CheckFormat(meta, path);
+        format = FormatOf(meta, path);
         CheckStructure(connection, path);
         var store = new StoreId(Value(meta, StoreSchema.StoreKey, path));
         var hardState = Parse(Value(meta, StoreSchema.HardStateKey, path), CoreJson.Default.HardState, path, "meta row " + StoreSchema.HardStateKey);
-        var entries = ReadLog(connection, path);
-        return new StoredState(store, hardState, entries);
+        var snapshot = format < StoreSchema.FormatWithSnapshot ? null : ReadSnapshot(connection, path);
+        var entries = ReadLog(connection, path, snapshot?.Position ?? default);
+        return new StoredState(store, hardState, entries, snapshot);
     }
 
     private static void CheckTables(SqliteConnection connection, string path)
@@ -69,7 +70,7 @@ internal static class StoreVerification
     }
 
     // Before anything else is read: a newer format may be laid out in another way.
-    private static void CheckFormat(SortedDictionary<string, string> meta, string path)
+    private static int FormatOf(SortedDictionary<string, string> meta, string path)
     {
         var format = Value(meta, StoreSchema.FormatKey, path);
         if (!int.TryParse(format, NumberStyles.None, CultureInfo.InvariantCulture, out var number) || number > StoreSchema.Format)
@@ -79,6 +80,8 @@ internal static class StoreVerification
                 $"The store {path} has format {format}, and this clustd reads up to {StoreSchema.Format}: a newer clustd wrote it. " +
                 "Install that version again, or move the data directory away to join as a new member.");
         }
+
+        return number;
     }
 
     private static void CheckStructure(SqliteConnection connection, string path)
@@ -90,10 +93,39 @@ internal static class StoreVerification
         }
     }
 
-    private static ImmutableArray<LogEntry> ReadLog(SqliteConnection connection, string path)
+    private static ClusterState? ReadSnapshot(SqliteConnection connection, string path)
+    {
+        ClusterState? snapshot = null;
+        using var command = Query(connection, "SELECT idx, term, state, crc FROM snapshot ORDER BY idx");
+        using var rows = command.ExecuteReader();
+        while (rows.Read())
+        {
+            var (index, term, text) = (rows.GetInt64(0), rows.GetInt64(1), rows.GetString(2));
+            var place = $"snapshot row {index.ToString(CultureInfo.InvariantCulture)}";
+            if (snapshot is not null)
+            {
+                throw StoreFailure.Corrupt(path, place, "there is another one");
+            }
+
+            if (RowChecksum.OfEntry(index, term, text) != rows.GetInt64(3))
+            {
+                throw StoreFailure.Corrupt(path, place, "its checksum does not match");
+            }
+
+            snapshot = Parse(text, CoreJson.Default.ClusterState, path, place);
+            if (snapshot.Position != new LogPosition(index, new Term(term)))
+            {
+                throw StoreFailure.Corrupt(path, place, $"the state in it ends at entry {snapshot.AppliedIndex}");
+            }
+        }
+
+        return snapshot;
+    }
+
+    private static ImmutableArray<LogEntry> ReadLog(SqliteConnection connection, string path, LogPosition start)
     {
         var entries = ImmutableArray.CreateBuilder<LogEntry>();
-        var lastTerm = Term.Zero;
+        var lastTerm = start.Term;
         using var command = Query(connection, "SELECT idx, term, command, crc FROM log ORDER BY idx");
         using var rows = command.ExecuteReader();
         while (rows.Read())
@@ -105,9 +137,9 @@ internal static class StoreVerification
                 throw StoreFailure.Corrupt(path, place, "its checksum does not match");
             }
 
-            if (index != entries.Count + 1)
+            if (index != start.Index + entries.Count + 1)
             {
-                throw StoreFailure.Corrupt(path, place, $"row {entries.Count + 1} should come here");
+                throw StoreFailure.Corrupt(path, place, $"row {start.Index + entries.Count + 1} should come here");
             }
 
             if (term < lastTerm)

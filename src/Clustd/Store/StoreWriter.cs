@@ -29,8 +29,9 @@ public sealed class StoreWriter : IAsyncDisposable
     // The core has a handful of batches under way. Thousands waiting mean that the disk has not answered for very long.
     private const int BatchesMaximum = 4096;
 
-    // Events are for people: a flood of them loses its end rather than memory. Few per commit, so that they never make consensus wait.
-    private const int EventsMaximum = 1024;
+    // Events are for people: a flood of them loses its end rather than memory; a takeover of a thousand services, some five sentences each, is no flood.
+    // Few per commit, so that they never make consensus wait.
+    private const int EventsMaximum = 8192;
     private const int EventsPerCommit = 32;
 
     private static readonly TimeSpan EventDelay = TimeSpan.FromSeconds(1);

@@ -121,12 +121,19 @@ public sealed class Machine : IDisposable
 
         try
         {
-            return new Status(await _client.GetFromJsonAsync<JsonElement>("/v1/status"));
+            return new Status(await _client.GetFromJsonAsync<JsonElement>("/v1/status?consistency=local")); // many times a second
         }
         catch (Exception e) when (e is HttpRequestException or TaskCanceledException or JsonException)
         {
             return null;
         }
+    }
+
+    /// <summary>What the cluster decided after this index, as this machine knows it.</summary>
+    public async Task<IReadOnlyList<(long Index, string Kind)>> EventsAsync(long since)
+    {
+        var answer = await _client.GetFromJsonAsync<JsonElement>($"/v1/events?since={since}");
+        return [.. answer.GetProperty("events").EnumerateArray().Select(each => (each.GetProperty("index").GetInt64(), each.GetProperty("kind").GetString()!))];
     }
 
     /// <summary>POST to the API; true when it was done.</summary>
@@ -157,7 +164,12 @@ public sealed class Status(JsonElement json)
 {
     public bool IsKnown => json.GetProperty("isKnown").GetBoolean();
 
+    /// <summary>Codes of what a person should see to.</summary>
+    public IReadOnlyList<string> Warnings => [.. json.GetProperty("warnings").EnumerateArray().Select(warning => warning.GetProperty("code").GetString()!)];
+
     public string? Leader => json.GetProperty("leader").GetString();
+
+    public int Voters => json.GetProperty("quorum").GetProperty("voters").GetInt32();
 
     /// <summary>Ids of the machines with a session.</summary>
     public IReadOnlyList<string> Alive => [.. json.GetProperty("machines").EnumerateArray().Where(machine => machine.GetProperty("state").GetString() == "alive").Select(machine => machine.GetProperty("id").GetString()!)];

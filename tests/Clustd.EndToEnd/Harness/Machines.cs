@@ -21,8 +21,8 @@ public sealed record ClusterPlan
 
     public bool InNamespaces { get; init; }
 
-    /// <summary>Lines under <c>cluster:</c>, indented by two.</summary>
-    public string ClusterLines { get; init; } = "";
+    /// <summary>Lines under <c>cluster:</c>, indented by two. Half the default lease: the scenarios' limits are counted from it, and they are long enough.</summary>
+    public string ClusterLines { get; init; } = "  lease: 1s";
 
     /// <summary>What follows in the file.</summary>
     public string Rest { get; init; } = SupervisedApp;

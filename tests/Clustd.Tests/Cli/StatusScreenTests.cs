@@ -19,6 +19,7 @@ public sealed class StatusScreenTests
         Leader = "cm-1",
         Term = 3,
         Quorum = new QuorumStatus(3, 2, 3, "connections"),
+        Consistency = "local",
         KnownAgoMs = 12,
         IsKnown = true,
         LeaseMs = 1000,
@@ -64,6 +65,10 @@ public sealed class StatusScreenTests
 
             """);
     }
+
+    [Fact]
+    public void What_a_majority_has_confirmed_is_not_called_old() =>
+        Shown(Healthy with { Consistency = StatusView.Linearizable }, 100).ShouldContain("seen from cm-2 (follower): confirmed by a majority; session held");
 
     // Catches: a table that only fits a wide window, the way most are looked at over ssh from a phone at night.
     [Fact]

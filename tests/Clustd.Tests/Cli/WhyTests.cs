@@ -10,7 +10,7 @@ public sealed class WhyTests
     private static readonly DateTimeOffset Now = new(2026, 5, 1, 12, 0, 0, TimeSpan.Zero);
     private static readonly StatusView View = StatusScreenTests.Sample;
 
-    private static readonly EventsView Events = new(12, 2, 20,
+    private static readonly EventsView Events = new("linearizable", 12, 2, 20,
     [
         new(2, 1, null, "session-opened", null, "cm-1", null, "cm-1 is here."), new(5, 1, null, "running", "web", "cm-3", 6, "'web' runs on cm-3."),
         new(9, 1, Now, "session-ended", null, "cm-3", null, "cm-3 lost its session: it was not heard of for 1.02 s."), new(10, 1, Now, "vacated", "web", "cm-3", 6, "'web' has no master."),

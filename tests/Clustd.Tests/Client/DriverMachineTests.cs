@@ -20,7 +20,7 @@ public class DriverMachineTests
         };
         await using var driver = new RecordingDriver(client, daemon.Url);
         await driver.ConnectAsync().WaitAsync(Patience);
-        var register = (await daemon.NextDriverAsync()).Register;
+        var register = (await daemon.NextDriverAsync()).Registration;
         register.Name.ShouldBe("bot");
         register.Id.ShouldBe("bot-1");
         register.Instance.ShouldBe(driver.Instance);
@@ -168,14 +168,14 @@ public class DriverMachineTests
         {
             side.Cut();
             side = await daemon.NextDriverAsync();
-            side.Register.Instance.ShouldBe(driver.Instance);
-            side.Register.States.ShouldBe([new DriverState { Service = "default", IsMaster = true, Token = 5 }]);
+            side.Registration.Instance.ShouldBe(driver.Instance);
+            side.Registration.States.ShouldBe([new DriverState { Service = "default", IsMaster = true, Token = 5 }]);
             (await side.TriggerAsync(true, 5)).Error.ShouldBeNull();
         }
         driver.Story.ShouldBe("+5");
         await side.TriggerAsync(false, 5);
         side.Cut();
-        (await daemon.NextDriverAsync()).Register.States.ShouldBe([new DriverState { Service = "default", IsMaster = false, Token = 5 }]);
+        (await daemon.NextDriverAsync()).Registration.States.ShouldBe([new DriverState { Service = "default", IsMaster = false, Token = 5 }]);
     }
 
     // Wrong program: reports only what was acknowledged, so a daemon believes that a start in flight is a stopped service.
@@ -192,11 +192,57 @@ public class DriverMachineTests
         side.Cut();
         side = await daemon.NextDriverAsync();
         await Should.ThrowAsync<IOException>(lost);
-        side.Register.States.ShouldBe([new DriverState { Service = "default", IsMaster = true, Token = 5 }]);
+        side.Registration.States.ShouldBe([new DriverState { Service = "default", IsMaster = true, Token = 5, Unsettled = true }]);
         var again = side.TriggerAsync(true, 5);
         go.SetResult();
         (await again).Error.ShouldBeNull();
         driver.Story.ShouldBe("-4 +5");
+    }
+
+    // Wrong program (it was ours): says that it runs what has failed to start; or starts it again on top of what the failure left.
+    [Fact]
+    public async Task A_start_whose_failure_was_lost_with_the_connection_is_told_as_failed_on_the_next()
+    {
+        await using var daemon = new ScriptedDaemon { Renew = renew => new RenewResult { Stamp = renew.Stamp, LeftUs = 30_000_000 } };
+        var fail = new TaskCompletionSource();
+        await using var driver = new RecordingDriver(daemon) { Do = (trigger, _) => trigger.IsMaster && trigger.Token == 5 ? fail.Task : Task.CompletedTask };
+        var side = await ConnectAsync(daemon, driver);
+        var lost = side.TriggerAsync(true, 5);
+        await Eventually.HoldsAsync(() => driver.Calls.Count == 1, () => driver.Story);
+        side.Cut();
+        await Should.ThrowAsync<IOException>(lost);
+        fail.SetException(new InvalidOperationException("the port is taken"));
+        side = await daemon.NextDriverAsync();
+        side.Registration.States.ShouldBe([new DriverState { Service = "default", IsMaster = true, Token = 5, Unsettled = true }]);
+        (await side.TriggerAsync(true, 5)).Error!.Message.ShouldBe("the port is taken");
+        driver.Story.ShouldBe("+5");
+
+        // After a stop it is a start like any other, and a newer grant is not held to it either.
+        (await side.TriggerAsync(false, 5)).Error.ShouldBeNull();
+        (await side.TriggerAsync(true, 5)).Error!.Message.ShouldBe("the port is taken");
+        (await side.TriggerAsync(true, 6)).Error.ShouldBeNull();
+        driver.Story.ShouldBe("+5 -5 +5 +6");
+    }
+
+    // Wrong program: says "running" of what is being stopped, and when that stop is done nobody has heard of it.
+    [Fact]
+    public async Task A_stop_in_flight_is_unsettled_as_well()
+    {
+        await using var daemon = new ScriptedDaemon { Renew = renew => new RenewResult { Stamp = renew.Stamp, LeftUs = 30_000_000 } };
+        var go = new TaskCompletionSource();
+        await using var driver = new RecordingDriver(daemon) { Do = (trigger, _) => trigger.IsMaster ? Task.CompletedTask : go.Task };
+        var side = await ConnectAsync(daemon, driver);
+        await side.TriggerAsync(true, 5);
+        var lost = side.TriggerAsync(false, 5);
+        await Eventually.HoldsAsync(() => driver.Calls.Count == 2, () => driver.Story);
+        side.Cut();
+        await Should.ThrowAsync<IOException>(lost);
+        side = await daemon.NextDriverAsync();
+        side.Registration.States.ShouldBe([new DriverState { Service = "default", IsMaster = true, Token = 5, Unsettled = true }]);
+        var again = side.TriggerAsync(true, 5);
+        go.SetResult();
+        (await again).Error.ShouldBeNull();
+        driver.Story.ShouldBe("+5 -5 +5");
     }
 
     // Wrong program: a failed stop counts as a stop, and another machine starts beside what still runs.
@@ -211,7 +257,7 @@ public class DriverMachineTests
         (await side.TriggerAsync(false, 5)).Error!.Message.ShouldBe("will not stop");
         side.Cut();
         side = await daemon.NextDriverAsync();
-        side.Register.States.ShouldBe([new DriverState { Service = "default", IsMaster = true, Token = 5 }]);
+        side.Registration.States.ShouldBe([new DriverState { Service = "default", IsMaster = true, Token = 5, Unsettled = true }]);
         fail = false;
         (await side.TriggerAsync(false, 5)).Error.ShouldBeNull();
         driver.Story.ShouldBe("+5 -5 -5");

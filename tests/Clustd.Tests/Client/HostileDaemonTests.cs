@@ -33,15 +33,15 @@ public class HostileDaemonTests
         var (closed, reason) = await side.Closed.WaitAsync(Patience);
         ((int?)closed).ShouldBe(status);
         reason.ShouldNotBeNullOrEmpty();
-        (await daemon.NextDriverAsync()).Register.States.Single().Token.ShouldBe(5);
+        (await daemon.NextDriverAsync()).Registration.States.Single().Token.ShouldBe(5);
         driver.Story.ShouldBe("+5");
     }
 
     [Theory]
-    [InlineData(64 * 1024, null)]
-    [InlineData(64 * 1024 + 1, 1009)]
+    [InlineData(DriverProtocol.MessageBytesMax, null)]
+    [InlineData(DriverProtocol.MessageBytesMax + 1, 1009)]
     [InlineData(1024 * 1024, 1009)]
-    public async Task A_message_may_have_64_kB_and_no_more(int bytes, int? status)
+    public async Task A_message_may_have_256_kB_and_no_more(int bytes, int? status)
     {
         await using var daemon = new ScriptedDaemon();
         await using var driver = new RecordingDriver(daemon);

@@ -1,5 +1,6 @@
 using Clustd.Client;
 using Clustd.Client.Protocol;
+using Clustd.Client.Testing;
 using Shouldly;
 using Xunit;
 
@@ -20,7 +21,7 @@ public class LeaseEndTests
         var side = await MasterAsync(daemon, driver);
         await LeaveAloneAsync(daemon, side);
 
-        Interlocked.Exchange(ref now, driver.Lease.EndsAtUs!.Value - 1);
+        Interlocked.Exchange(ref now, driver.LeaseEnd.EndsAtUs!.Value - 1);
         await Task.Delay(60); // More than two looks of the lease thread: nothing must happen yet.
         driver.Story.ShouldBe("+5");
         Interlocked.Increment(ref now);
@@ -58,7 +59,7 @@ public class LeaseEndTests
         var side = await MasterAsync(daemon, driver);
         await LeaveAloneAsync(daemon, side);
 
-        var end = driver.Lease.EndsAtUs!.Value;
+        var end = driver.LeaseEnd.EndsAtUs!.Value;
         Interlocked.Exchange(ref now, end);
         await Eventually.HoldsAsync(() => driver.Story == "+5 -5!", () => driver.Story);
         Interlocked.Exchange(ref now, end + 449_999); // kill_timeout 500 ms, margin 50 ms.
@@ -68,6 +69,22 @@ public class LeaseEndTests
         await Eventually.HoldsAsync(() => driver.Ended.Count == 1, () => driver.Story);
         driver.Ended.Single().ShouldContain("kill_timeout");
         hang.SetResult();
+    }
+
+    // With nothing faked on the driver's side: process, clock, signal. Wrong program: says that it ends itself, and does not.
+    [Fact]
+    public async Task A_real_process_whose_stop_hangs_is_gone_when_its_limit_is_over()
+    {
+        await using var daemon = FakeDaemon.Start();
+        using var child = DeafDriverChild.Start(daemon);
+        var said = child.StandardError.ReadToEndAsync();
+        var connection = await daemon.ConnectedAsync();
+        connection.Registration.Stop.ShouldBe("certain");
+        var token = await daemon.PromoteAsync();
+        await Should.ThrowAsync<IOException>(connection.TriggerAsync(isMaster: false, token, kill: true, limitUs: 300_000));
+        await child.WaitForExitAsync().WaitAsync(Patience);
+        child.ExitCode.ShouldBe(128 + 9); // SIGKILL
+        (await said).ShouldContain("This process ends itself, as it promised (stop: certain)");
     }
 
     // Wrong program: a new lease, won while the stop still hangs, calls off a deadline that the cluster has counted on.
@@ -80,28 +97,29 @@ public class LeaseEndTests
         driver.Do = (trigger, _) => trigger.IsMaster ? Task.CompletedTask : hang.Task;
         var side = await MasterAsync(daemon, driver);
         await LeaveAloneAsync(daemon, side);
-        var end = driver.Lease.EndsAtUs!.Value;
+        var end = driver.LeaseEnd.EndsAtUs!.Value;
         Interlocked.Exchange(ref now, end);
         await Eventually.HoldsAsync(() => driver.Story == "+5 -5!", () => driver.Story);
 
         daemon.Renew = renew => new RenewResult { Stamp = renew.Stamp, LeftUs = 900_000 };
         Interlocked.Add(ref now, 300_000);
-        await Eventually.HoldsAsync(() => driver.Lease.EndsAtUs > end, () => "no new lease");
+        await Eventually.HoldsAsync(() => driver.LeaseEnd.EndsAtUs > end, () => "no new lease");
         Interlocked.Exchange(ref now, end + 450_000);
         await Eventually.HoldsAsync(() => driver.Ended.Count == 1, () => driver.Story);
         hang.SetResult();
     }
 
     [Theory]
-    [InlineData(StopGuarantee.BestEffort, true)]
-    [InlineData(StopGuarantee.Certain, false)]
-    public async Task A_process_that_did_not_promise_it_is_not_ended(StopGuarantee stop, bool endProcess)
+    [InlineData(StopGuarantee.BestEffort, "best-effort")] // Opting out is said: nobody counts on it.
+    [InlineData(StopGuarantee.CertainByGuard, "certain")]
+    public async Task A_process_that_is_not_to_end_itself_is_not_ended(StopGuarantee stop, string registeredAs)
     {
         await using var daemon = new ScriptedDaemon();
         var hang = new TaskCompletionSource();
-        await using var driver = Driver(daemon, client => client with { Stop = stop, EndProcessAtDeadline = endProcess });
+        await using var driver = Driver(daemon, client => client with { Stop = stop });
         driver.Do = (trigger, _) => trigger.IsMaster ? Task.CompletedTask : hang.Task;
         var side = await MasterAsync(daemon, driver);
+        side.Registration.Stop.ShouldBe(registeredAs);
         await LeaveAloneAsync(daemon, side);
         Interlocked.Add(ref now, 60_000_000);
         await Eventually.HoldsAsync(() => driver.Lines.Any(line => line.Contains("has not stopped in time", StringComparison.Ordinal)), () => string.Join('\n', driver.Lines));
@@ -117,12 +135,12 @@ public class LeaseEndTests
         driver.Do = (trigger, cancellationToken) => trigger.IsMaster ? Task.Delay(Timeout.InfiniteTimeSpan, cancellationToken) : Task.CompletedTask;
         await driver.ConnectAsync().WaitAsync(Patience);
         var side = await daemon.NextDriverAsync();
-        await Eventually.HoldsAsync(() => driver.Lease.EndsAtUs is not null, () => "no lease");
+        await Eventually.HoldsAsync(() => driver.LeaseEnd.EndsAtUs is not null, () => "no lease");
         var start = side.TriggerAsync(true, 5);
         await Eventually.HoldsAsync(() => driver.Calls.Count == 1, () => driver.Story);
         await LeaveAloneAsync(daemon, side);
         await Should.ThrowAsync<IOException>(start);
-        Interlocked.Exchange(ref now, driver.Lease.EndsAtUs!.Value);
+        Interlocked.Exchange(ref now, driver.LeaseEnd.EndsAtUs!.Value);
         await Eventually.HoldsAsync(() => driver.Story == "+5 -5!", () => driver.Story);
     }
 
@@ -167,7 +185,7 @@ public class LeaseEndTests
         await driver.ConnectAsync().WaitAsync(Patience);
         var side = await daemon.NextDriverAsync();
         await side.TriggerAsync(false, 4);
-        await Eventually.HoldsAsync(() => driver.Lease.EndsAtUs is not null, () => "no lease");
+        await Eventually.HoldsAsync(() => driver.LeaseEnd.EndsAtUs is not null, () => "no lease");
         await LeaveAloneAsync(daemon, side);
         Interlocked.Add(ref now, 60_000_000);
         await Eventually.HoldsAsync(() => driver.Lines.Any(line => line.StartsWith("The lease is over", StringComparison.Ordinal)), () => string.Join('\n', driver.Lines));
@@ -190,7 +208,7 @@ public class LeaseEndTests
             Interlocked.Add(ref now, 20_000);
             await Task.Delay(5);
         }
-        (await next).Register.States.Single().Token.ShouldBe(5);
+        (await next).Registration.States.Single().Token.ShouldBe(5);
     }
 
     // Wrong program: a driver that was disposed while its stop failed takes its lease thread with it, and nobody ends what still runs.
@@ -204,7 +222,7 @@ public class LeaseEndTests
         await driver.DisposeAsync().AsTask().WaitAsync(Patience);
         driver.Story.ShouldBe("+5 -5");
         daemon.Stopped.ShouldBeEmpty();
-        Interlocked.Exchange(ref now, driver.Lease.EndsAtUs!.Value);
+        Interlocked.Exchange(ref now, driver.LeaseEnd.EndsAtUs!.Value);
         await Eventually.HoldsAsync(() => driver.Story == "+5 -5 -5!", () => driver.Story);
         Interlocked.Add(ref now, 450_000);
         await Eventually.HoldsAsync(() => driver.Ended.Count == 1, () => driver.Story);

@@ -20,6 +20,18 @@ public class LeaseWatchTests
         watch.Due(1_100).ShouldBe(LeaseDue.Renew);
     }
 
+    // Wrong program: waits its full turn although the lease ends before it, and the daemon has long had a longer one to give.
+    [Fact]
+    public void A_lease_that_is_running_out_is_renewed_more_often()
+    {
+        watch.Due(1_000);
+        watch.Lease.Answered(1_000, 250, 1_010);
+        watch.NextAt().ShouldBe(1_012);
+        watch.Due(1_012).ShouldBe(LeaseDue.Renew);
+        watch.Lease.Answered(1_012, 600, 1_015);
+        watch.NextAt().ShouldBe(1_112);
+    }
+
     // Wrong program: says "over" at every wake-up, so one lost lease stops the service again and again.
     [Fact]
     public void The_end_of_the_lease_is_said_once_and_on_time()

@@ -15,8 +15,8 @@ public class SampleTests
         try
         {
             var side = await daemon.NextDriverAsync();
-            side.Register.Name.ShouldBe("test-driver");
-            side.Register.ProcessId.ShouldBe(sample.Id);
+            side.Registration.Name.ShouldBe("test-driver");
+            side.Registration.ProcessId.ShouldBe(sample.Id);
             await side.TriggerAsync(false, 1);
             (await sample.StandardOutput.ReadLineAsync().WaitAsync(ScriptedDaemon.Patience)).ShouldBe("Master status: False");
             await side.TriggerAsync(true, 2);

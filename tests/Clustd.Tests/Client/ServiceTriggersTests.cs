@@ -55,6 +55,8 @@ public sealed class ServiceTriggersTests : IServiceHost, IDisposable
 
     bool IServiceHost.HoldsLease(long nowUs) => _holdsLease;
 
+    long IServiceHost.LeaseEndsAtUs => _holdsLease ? long.MaxValue : long.MinValue;
+
     void IServiceHost.LeaseWanted() => _leaseWanted.Release();
 
     void IServiceHost.DeadlinesChanged()

@@ -40,7 +40,7 @@ public sealed class ConfigLoaderTests
         var config = Valid(File(rest: "services: { web: }"));
         config.Server.BindAddress.ShouldBe("0.0.0.0");
         config.Server.BindPort.ShouldBe(3001);
-        config.Cluster.Lease.ShouldBe(TimeSpan.FromSeconds(1));
+        config.Cluster.Lease.ShouldBe(TimeSpan.FromSeconds(2)); // decision 0007, by evidence; the design said 1 s
         config.Cluster.RestartGrace.ShouldBe(TimeSpan.FromSeconds(15));
         config.Cluster.Witness.ShouldBeFalse();
         config.Services!.ShouldHaveSingleItem().ShouldBe(ServiceConfig.Default with { Name = "web" }, new WithoutLists());

@@ -90,7 +90,7 @@ public sealed class ConfigPartsTests
         one.ClusterHash.ShouldBe(two.ClusterHash);
         one.ServicesHash.ShouldBe(two.ServicesHash);
         one.ClusterHash.Length.ShouldBe(64);
-        (one with { Cluster = one.Cluster with { Lease = TimeSpan.FromSeconds(2) } }).ClusterHash.ShouldNotBe(one.ClusterHash);
+        (one with { Cluster = one.Cluster with { Lease = TimeSpan.FromSeconds(3) } }).ClusterHash.ShouldNotBe(one.ClusterHash);
         (one with { Cluster = one.Cluster with { Machines = [] } }).ClusterHash.ShouldNotBe(one.ClusterHash);
         Valid(File(rest: "services: { web: { kill_timeout: 1s } }")).ServicesHash.ShouldNotBe(Valid(File(rest: "services: { web: {} }")).ServicesHash);
         Valid(File(rest: "services: { web: { prefer: [a, b] } }")).ServicesHash.ShouldNotBe(Valid(File(rest: "services: { web: { prefer: [b, a] } }")).ServicesHash);
@@ -120,7 +120,7 @@ public sealed class ConfigPartsTests
     public void The_hashes_stay_what_they_were_in_earlier_releases()
     {
         ConfigHash.OfServices([ServiceConfig.Default]).ShouldBe("b22d6a1ff0f4947c21fcc987e31808b16f59cf1b5ec92a355a84cd3644d9d288");
-        Valid("server: { remote_address: ws://a:1 }\n" + File("machines: [ws://b:1]")).ClusterHash.ShouldBe("35b4d20a9c1e7a1e5c9e296f2e55eb9fdf6402aef6d462c449f05449839e3e4c");
+        Valid("server: { remote_address: ws://a:1 }\n" + File("lease: 1s\n  machines: [ws://b:1]")).ClusterHash.ShouldBe("35b4d20a9c1e7a1e5c9e296f2e55eb9fdf6402aef6d462c449f05449839e3e4c");
     }
 
     [Fact]
@@ -167,9 +167,9 @@ public sealed class ConfigPartsTests
             The configuration is valid: machine node-1 at 10.0.0.1:3001, 3 machines, 2 services, 2 built-in drivers.
 
               3 machines tolerate 1 failure.
-              Service 'bot': another machine starts it within 3.061s after its machine is lost or cut off, ~ (lease 1s + kill_timeout 2s) × 1.0203.
-              Service 'web': another machine starts it within 1.531s after its machine is lost or cut off, ~ (lease 1s + kill_timeout 500ms) × 1.0203.
-              A daemon that is back within its lease (1s) moves nothing; one that is stopped in good order hands over at once.
+              Service 'bot': another machine starts it within 4.082s after its machine is lost or cut off, ~ (lease 2s + kill_timeout 2s) × 1.0203.
+              Service 'web': another machine starts it within 2.551s after its machine is lost or cut off, ~ (lease 2s + kill_timeout 500ms) × 1.0203.
+              A daemon that is back within its lease (2s) moves nothing; one that is stopped in good order hands over at once.
               Service 'bot' stops by best effort only (bot-shell): what a start script left behind may still run while another machine starts. Use `run: COMMAND` to have it killed for certain.
 
             """.ReplaceLineEndings("\n"));

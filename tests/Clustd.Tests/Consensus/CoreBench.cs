@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using Clustd.Core;
+using Clustd.Core.Cluster;
 using Clustd.Core.Raft;
 using Shouldly;
 
@@ -14,21 +15,27 @@ internal sealed class CoreBench
     private readonly SortedDictionary<MachineId, MachineCore> _cores = [];
     private readonly SortedDictionary<MachineId, List<LogEntry>> _disks = [];
     private readonly SortedDictionary<MachineId, HardState> _hardStates = [];
+    private readonly SortedDictionary<MachineId, ClusterState> _snapshots = [];
+    private readonly SortedDictionary<MachineId, StoreId> _stores = [];
     private readonly Queue<(MachineId To, Input Input)> _mail = [];
     private readonly HashSet<(MachineId From, MachineId To)> _cuts = [];
     private readonly HashSet<MachineId> _slowDisks = [];
     private readonly Dictionary<MachineId, List<long>> _unanswered = [];
     private ulong _incarnations;
 
-    public CoreBench(int machines, TimeSpan? lease = null, MachineId? startedExcept = null)
+    public CoreBench(
+        int machines, TimeSpan? lease = null, MachineId? startedExcept = null, int snapshotEvery = 1000, ImmutableArray<ServiceDefinition> services = default, int level = FeatureLevels.Own)
     {
+        Services = services;
         Lease = lease ?? TimeSpan.FromSeconds(1);
+        SnapshotEvery = snapshotEvery;
         Ids = [.. Enumerable.Range(1, machines).Select(number => new MachineId($"cm-{number}"))];
         Addresses = [.. Enumerable.Range(1, machines).Select(number => $"10.0.0.{number}:3001")];
         foreach (var id in Ids)
         {
             _disks[id] = [];
             _hardStates[id] = HardState.Initial;
+            Levels[id] = level;
             if (id != startedExcept)
             {
                 Start(id);
@@ -39,11 +46,20 @@ internal sealed class CoreBench
         Deliver();
     }
 
-    public ImmutableArray<MachineId> Ids { get; }
+    public ImmutableArray<MachineId> Ids { get; private set; }
 
-    public ImmutableArray<string> Addresses { get; }
+    public ImmutableArray<string> Addresses { get; private set; }
 
     public TimeSpan Lease { get; }
+
+    /// <summary>Feature levels of the binaries that the next start of each machine runs.</summary>
+    public SortedDictionary<MachineId, int> Levels { get; } = [];
+
+    /// <summary>What every machine's file names; default: nothing.</summary>
+    public ImmutableArray<ServiceDefinition> Services { get; }
+
+    /// <summary>Bytes that the steps of each machine have allocated, their outputs included.</summary>
+    public SortedDictionary<MachineId, long> Allocated { get; } = [];
 
     /// <summary>Wake-ups so far, of all machines.</summary>
     public int Ticks { get; private set; }
@@ -61,6 +77,22 @@ internal sealed class CoreBench
 
     public IEnumerable<MachineCore> Running => _cores.Values;
 
+    /// <summary>Applied entries between two snapshots, for all.</summary>
+    public int SnapshotEvery { get; }
+
+    /// <summary>A machine that the others' files do not name; it names them, and dials.</summary>
+    public MachineId StartNewcomer()
+    {
+        var id = new MachineId($"cm-{Ids.Length + 1}");
+        Ids = Ids.Add(id);
+        Addresses = Addresses.Add($"10.0.0.{Ids.Length}:3001");
+        _disks[id] = [];
+        _hardStates[id] = HardState.Initial;
+        Levels[id] = FeatureLevels.Own;
+        Restart(id);
+        return id;
+    }
+
     public void Start(MachineId id)
     {
         var number = Ids.IndexOf(id) + 1;
@@ -70,11 +102,15 @@ internal sealed class CoreBench
             Address = Addresses[number - 1],
             Addresses = Addresses,
             Lease = Lease,
+            Services = Services,
             Incarnation = ++_incarnations,
             Seed = 1000 + _incarnations,
             WallClockSeconds = 1_700_000_000,
+            FeatureLevel = Levels.TryGetValue(id, out var level) ? level : FeatureLevels.Own,
+            SnapshotEvery = SnapshotEvery,
         };
-        _cores[id] = new MachineCore(settings, new StoredState(new StoreId($"store-{number}"), _hardStates[id], [.. _disks[id]]), Now);
+        _stores.TryAdd(id, new StoreId($"store-{number}"));
+        _cores[id] = new MachineCore(settings, new StoredState(_stores[id], _hardStates[id], [.. _disks[id]], _snapshots.GetValueOrDefault(id)), Now);
         Post(id, new Input.Tick());
     }
 
@@ -101,6 +137,19 @@ internal sealed class CoreBench
 
         Deliver();
     }
+
+    /// <summary>Its disk is replaced by an empty one: another store.</summary>
+    public void WipeDisk(MachineId id)
+    {
+        _disks[id].Clear();
+        _snapshots.Remove(id);
+        _hardStates[id] = HardState.Initial;
+        _stores[id] = new StoreId($"{_stores[id]}-wiped");
+    }
+
+    public ClusterState? SnapshotOf(MachineId id) => _snapshots.GetValueOrDefault(id);
+
+    public IReadOnlyList<LogEntry> DiskOf(MachineId id) => _disks[id];
 
     /// <summary>An old image of its disk: what it acknowledged last is gone.</summary>
     public void SetBackDisk(MachineId id, int entries) => _disks[id].RemoveRange(_disks[id].Count - entries, entries);
@@ -178,7 +227,10 @@ internal sealed class CoreBench
             steps.ShouldBeLessThan(100_000, "machines that never stop talking");
             if (_cores.TryGetValue(mail.To, out var core))
             {
-                foreach (var output in core.Step(mail.Input, Now).ToList())
+                var allocated = GC.GetAllocatedBytesForCurrentThread();
+                var outputs = core.Step(mail.Input, Now);
+                Allocated[mail.To] = Allocated.GetValueOrDefault(mail.To) + GC.GetAllocatedBytesForCurrentThread() - allocated;
+                foreach (var output in outputs.ToList())
                 {
                     Trace.Add((Now, mail.To, output));
                     Perform(mail.To, output);
@@ -209,7 +261,13 @@ internal sealed class CoreBench
                 var disk = _disks[from];
                 if (persist.TruncateFrom is { } index)
                 {
-                    disk.RemoveRange((int)index - 1, disk.Count - (int)index + 1);
+                    disk.RemoveAll(entry => entry.Index >= index);
+                }
+
+                if (persist.Snapshot is { } snapshot)
+                {
+                    disk.RemoveAll(entry => entry.Index <= snapshot.AppliedIndex);
+                    _snapshots[from] = snapshot;
                 }
 
                 disk.AddRange(persist.Entries);

@@ -31,10 +31,17 @@ public class WireTests
         new PeerBody.AppendAnswer(new Term(3), true, 8, Term.Zero, 0, 9, default, new MachineReport(1, true, [new ServiceReadiness(Web.Name, true, false, "x")], [Web])),
         new PeerBody.Echo(new Term(3), new SessionId(2), 77, new Instant(123), TimeSpan.FromMicroseconds(1_234_567), 3),
         new PeerBody.TakeOver(new Term(3)),
+        new PeerBody.SnapshotChunk(new Term(3), new LogPosition(7, new Term(2)), 0, 3, 99, [1, 2, 3]),
+        new PeerBody.SnapshotAnswer(new Term(3), new LogPosition(7, new Term(2)), 3),
+        new PeerBody.SetBack(new Term(3), new LogPosition(7, new Term(2))),
         new PeerBody.Propose(new Command.Release(Web.Name, new Token(9), "stopped", true), 77),
+        new PeerBody.Propose(new Command.ReportRunning(Web.Name, new Token(9)), 77, [new Command.ReportRunning(Web.Name, new Token(10))]),
         new PeerBody.Propose(new Command.RequestMove(Web.Name, new Token(9), null, "no longer defined"), 77),
         new PeerBody.Ask("1", new Request.Move(Web.Name, null)),
         new PeerBody.AskAnswer("1", new RequestOutcome(false, "no")),
+        new PeerBody.AskBarrier("1"),
+        new PeerBody.BarrierAnswer("1", null, "no"),
+        new PeerBody.BarrierAnswer("1", 9, ""),
     ];
 
     public static TheoryData<PeerBody> Bodies => new(All);

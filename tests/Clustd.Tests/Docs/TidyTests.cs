@@ -25,6 +25,8 @@ public sealed partial class TidyTests
     [Theory]
     [InlineData("Clustd.Core", "")]
     [InlineData("Clustd.Client", "")]
+    [InlineData("Clustd.Client.Hosting", "Clustd.Client")]
+    [InlineData("Clustd.Client.Testing", "Clustd.Client")]
     [InlineData("Clustd.Drivers", "Clustd.Client")]
     public void Nothing_imports_upward(string project, string mayUse)
     {

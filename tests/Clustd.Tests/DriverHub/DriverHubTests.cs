@@ -41,10 +41,10 @@ public sealed class DriverHubTests
         var registered = await server.OneAsync<Input.DriverRegistered>();
         server.Hub.Perform(HubServer.Tell(registered.Connection, isMaster: true, token: 7, sequence: 1));
 
-        await Eventually.HoldsAsync(() => driver.Lease.IsValid(DriverClock.NowUs), () => "no lease");
+        await Eventually.HoldsAsync(() => driver.LeaseEnd.IsValid(DriverClock.NowUs), () => "no lease");
 
-        driver.Lease.KillTimeoutUs.ShouldBe(500_000);
-        (driver.Lease.EndsAtUs!.Value - DriverClock.NowUs).ShouldBeLessThanOrEqualTo(900_000);
+        driver.LeaseEnd.KillTimeoutUs.ShouldBe(500_000);
+        (driver.LeaseEnd.EndsAtUs!.Value - DriverClock.NowUs).ShouldBeLessThanOrEqualTo(900_000);
     }
 
     [Fact]

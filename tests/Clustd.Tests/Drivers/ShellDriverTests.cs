@@ -25,7 +25,7 @@ public sealed class ShellDriverTests : IDisposable
         await using var driver = new ShellDriver(Options("web") with { Run = "echo hello; echo $$ > pid; exec sleep 100" }, Host(daemon));
         await driver.ConnectAsync();
         var side = await daemon.NextDriverAsync();
-        (side.Register.Name, side.Register.Stop, side.Register.Required).ShouldBe(("shell-web", RegisterParams.StopCertain, true));
+        (side.Registration.Name, side.Registration.Stop, side.Registration.Required).ShouldBe(("shell-web", RegisterParams.StopCertain, true));
 
         (await side.TriggerAsync(isMaster: false, token: 0, service: "web")).Error.ShouldBeNull();
         (await side.TriggerAsync(isMaster: true, token: 7, service: "web")).Error.ShouldBeNull();
@@ -88,7 +88,7 @@ public sealed class ShellDriverTests : IDisposable
         await using var driver = new ShellDriver(Options("bot") with { Start = "echo start >> log", Stop = "echo stop >> log" }, Host(daemon));
         await driver.ConnectAsync();
         var side = await daemon.NextDriverAsync();
-        side.Register.Stop.ShouldBe(RegisterParams.StopBestEffort);
+        side.Registration.Stop.ShouldBe(RegisterParams.StopBestEffort);
         await side.TriggerAsync(isMaster: false, token: 0, service: "bot");
         await side.TriggerAsync(isMaster: true, token: 7, service: "bot");
         await side.TriggerAsync(isMaster: false, token: 7, service: "bot");

@@ -30,6 +30,7 @@ public sealed class ApiTests : IAsyncLifetime
     private MachineView _view = Views.Leader;
     private Instant _now = new(1_000_000);
     private bool _loopAnswers = true;
+    private Func<string, Output.BarrierAnswered?> _confirm = id => new Output.BarrierAnswered(id, 9, "");
     private Func<Request, RequestOutcome?> _decide = _ => new RequestOutcome(true, "Done.");
 
     public async ValueTask InitializeAsync()
@@ -62,6 +63,51 @@ public sealed class ApiTests : IAsyncLifetime
         (await GetAsync("/v1/status")).Status.ShouldBe(200);
         _client.DefaultRequestHeaders.Authorization = new AuthenticationHeaderValue("Bearer", ApiToken.Derive("the secret of before, long enough too"));
         (await GetAsync("/v1/status")).Json.GetProperty("services")[0].GetProperty("master").GetString().ShouldBe("cm-1");
+    }
+
+    // Catches: old knowledge dressed as the present, and a reader who asked for certainty and gets less.
+    [Theory]
+    [InlineData("/v1/status")]
+    [InlineData("/v1/events")]
+    public async Task A_read_says_whether_a_majority_confirmed_it(string path)
+    {
+        (await GetAsync(path)).Json.GetProperty("consistency").GetString().ShouldBe("linearizable");
+        (await GetAsync($"{path}?consistency=linearizable")).Json.GetProperty("consistency").GetString().ShouldBe("linearizable");
+        _inputs.Clear();
+        (await GetAsync($"{path}?consistency=local")).Json.GetProperty("consistency").GetString().ShouldBe("local");
+        _inputs.ShouldBeEmpty();
+
+        _confirm = id => new Output.BarrierAnswered(id, null, "Not confirmed: nobody leads. Look at the others.");
+        (await GetAsync(path)).Json.GetProperty("consistency").GetString().ShouldBe("local");
+        var refused = await GetAsync($"{path}?consistency=linearizable");
+        refused.Status.ShouldBe(503);
+        refused.Json.GetProperty("why").GetString()!.ShouldContain("nobody leads");
+        (await GetAsync($"{path}?consistency=eventual")).Status.ShouldBe(400);
+    }
+
+    [Fact]
+    public async Task A_status_that_nobody_confirmed_says_why()
+    {
+        _confirm = id => new Output.BarrierAnswered(id, null, "Not confirmed: nobody leads. Look at the others.");
+
+        var warnings = (await GetAsync("/v1/status")).Json.GetProperty("warnings").EnumerateArray();
+
+        warnings.Single(warning => warning.GetProperty("code").GetString() == "not-confirmed").GetProperty("sentence").GetString()!.ShouldContain("nobody leads");
+    }
+
+    // Catches: a reader that waits for ever for a loop that has forgotten it.
+    [Fact]
+    public async Task A_read_that_nobody_answers_falls_back_to_what_is_known_here()
+    {
+        _confirm = _ => null;
+        var reading = GetAsync("/v1/status");
+        while (!reading.IsCompleted)
+        {
+            _time.Advance(ApiBarriers.AnswerLimit);
+            await Task.Yield();
+        }
+
+        (await reading).Json.GetProperty("consistency").GetString().ShouldBe("local");
     }
 
     [Theory]
@@ -293,6 +339,10 @@ public sealed class ApiTests : IAsyncLifetime
         if (input is Input.RequestMade made && _decide(made.Request) is { } outcome)
         {
             _api.Perform(new Output.RequestAnswered(made.Id, outcome));
+        }
+        else if (input is Input.BarrierRequested barrier && _confirm(barrier.Id) is { } answered)
+        {
+            _api.Perform(answered);
         }
     }
 

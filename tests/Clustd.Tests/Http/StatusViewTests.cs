@@ -153,7 +153,7 @@ public sealed class StatusViewTests
     public void Two_voters_a_pause_and_a_stuck_service_are_warned_of()
     {
         var view = Views.Follower.With(Views.Service("cm-2", AssignmentState.Stuck));
-        view = view with { Voters = [.. Views.Members(2).Values], State = view.State with { Paused = true } };
+        view = view with { Members = [.. Views.Members(2).Values], State = view.State with { Paused = true } };
 
         Status(view).Warnings.Select(warning => warning.Code).ShouldBe(["two-machines", "paused", "stuck"]);
     }

@@ -3,6 +3,7 @@ using Clustd.Core;
 using Clustd.Core.Cluster;
 using Clustd.Core.Raft;
 using Clustd.Core.Running;
+using Clustd.Http;
 
 namespace Clustd.Tests.Http;
 
@@ -11,6 +12,8 @@ internal static class Views
 {
     public static readonly ServiceName Web = new("web");
     public static readonly TimeSpan Lease = TimeSpan.FromSeconds(1);
+
+    public static ProcessStatus Process { get; } = new(2.5, 0.3, "SCHED_FIFO 1", 0, 11.8, 48_318_382, 1.1, 3.9, 9.2);
 
     /// <summary>cm-1 follows cm-2, on which 'web' runs under token 7; heard 20 ms ago.</summary>
     public static MachineView Follower { get; } = new(
@@ -64,7 +67,7 @@ internal static class Views
         WaitsFor = "waiting for 1 of 3: 10.0.0.3:3001",
         Leader = null,
         Term = Term.Zero,
-        Voters = [],
+        Members = [],
         Connected = [new MachineId("cm-2")],
         KnownFor = null,
         State = ClusterState.Empty,

@@ -40,6 +40,17 @@ public sealed class PlacementTests
         assign.Token.ShouldBe(Token.FirstOf(5).Next());
     }
 
+    [Fact] // Decision 0008: nothing new for a machine that stalls, and what it runs stays there
+    public void A_machine_whose_disk_stalls_gets_nothing_new_and_loses_nothing()
+    {
+        Define(new ServiceDefinition { Name = Web });
+        _reports[new MachineId("cm-1")] = new MachineReport(2, false, [], null, Stalled: "has a disk that has not answered for over 1 s");
+        Decide().Command.ShouldBeOfType<Command.Assign>().Reason.ShouldContain("cm-1 has a disk that has not answered for over 1 s");
+        Decide().Command.ShouldBeOfType<Command.Assign>().Machine.Value.ShouldBe("cm-2");
+        Define(new ServiceDefinition { Name = Web }, service => service with { Assignment = At("cm-1") });
+        Decide().Command.ShouldBeNull();
+    }
+
     [Fact]
     public void A_token_continues_from_the_last_one() // rule 17
     {

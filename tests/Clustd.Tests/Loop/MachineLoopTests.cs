@@ -19,7 +19,7 @@ public sealed class MachineLoopTests
         bench.Loop.Turn();
 
         bench.Steps.Select(s => s.Input.GetType().Name).ShouldBe(["PeerConnected", "PeerSpoke", "Persisted", "Tick"]);
-        bench.Loop.Punctuality.TickLateness.Maximum.ShouldBe(TimeSpan.FromSeconds(1));
+        bench.Loop.Punctuality.Lateness.Maximum.ShouldBe(TimeSpan.FromSeconds(1));
     }
 
     [Fact]
@@ -147,14 +147,17 @@ public sealed class MachineLoopTests
             Send = performed.Add,
             Disconnect = performed.Add,
             Persist = performed.Add,
+            StoreRefused = performed.Add,
             DriverAccepted = performed.Add,
             DriverRefused = performed.Add,
             Trigger = performed.Add,
             CancelTrigger = performed.Add,
             DriverLease = performed.Add,
             RequestAnswered = performed.Add,
+            BarrierAnswered = performed.Add,
             Noted = performed.Add,
             Departed = performed.Add,
+            ReadyToRestart = performed.Add,
         };
         var kinds = typeof(Output).GetNestedTypes().Where(t => t.IsSubclassOf(typeof(Output))).ToList();
 

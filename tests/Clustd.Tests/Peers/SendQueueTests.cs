@@ -33,7 +33,7 @@ public sealed class SendQueueTests
         queue.Complete(drain: true);
 
         var lengths = new List<int>();
-        while (await queue.TakeAsync(CancellationToken.None) is { } item)
+        while (await queue.TakeAsync() is { } item)
         {
             lengths.Add(item.Length);
         }
@@ -48,7 +48,7 @@ public sealed class SendQueueTests
 
         queue.TryAdd(new byte[16], urgent: false).ShouldBeTrue();
         queue.TryAdd([], urgent: true).ShouldBeFalse();
-        queue.TakeAsync(CancellationToken.None).AsTask().IsCompletedSuccessfully.ShouldBeTrue();
+        queue.TakeAsync().AsTask().IsCompletedSuccessfully.ShouldBeTrue();
         queue.TryAdd(new byte[16], urgent: false).ShouldBeTrue();
     }
 
@@ -56,14 +56,45 @@ public sealed class SendQueueTests
     public async Task A_waiting_reader_wakes_for_the_first_message_and_for_the_end()
     {
         var queue = new SendQueue(capacityBytes: 1 << 20);
-        var first = queue.TakeAsync(CancellationToken.None).AsTask();
+        var first = queue.TakeAsync().AsTask();
         first.IsCompleted.ShouldBeFalse();
         queue.TryAdd([7], urgent: false);
+        queue.Flush();
         (await first.WaitAsync(TimeSpan.FromSeconds(30)))!.Value.Length.ShouldBe(5);
 
-        var second = queue.TakeAsync(CancellationToken.None).AsTask();
+        var second = queue.TakeAsync().AsTask();
         queue.Complete(drain: false);
         (await second.WaitAsync(TimeSpan.FromSeconds(30))).ShouldBeNull();
+    }
+
+    // Catches: a reader that is resumed by the thread pool, which costs every heartbeat a change of threads.
+    [Fact]
+    public void What_waits_is_sent_on_the_thread_that_flushes()
+    {
+        var queue = new SendQueue(capacityBytes: 1 << 20);
+        var sentBy = new List<(int Thread, int Length)>();
+        var sending = SendAsync();
+
+        // Two messages of one turn are one write.
+        queue.TryAdd([1], urgent: false);
+        queue.TryAdd([2], urgent: false);
+        queue.Flush();
+        queue.TryAdd([3], urgent: true);
+        queue.Flush();
+        queue.Flush();
+
+        sentBy.ShouldBe([(Environment.CurrentManagedThreadId, 10), (Environment.CurrentManagedThreadId, 5)]);
+        queue.Complete(drain: false);
+        sending.IsCompletedSuccessfully.ShouldBeTrue();
+
+        async Task SendAsync()
+        {
+            while (await queue.TakeAsync() is { } item)
+            {
+                sentBy.Add((Environment.CurrentManagedThreadId, item.Length));
+                SendQueue.Return(item);
+            }
+        }
     }
 
     [Fact]
@@ -82,7 +113,7 @@ public sealed class SendQueueTests
     private static async Task<List<int>> DrainAsync(SendQueue queue)
     {
         var seen = new List<int>();
-        while (await queue.TakeAsync(CancellationToken.None) is { } item)
+        while (await queue.TakeAsync() is { } item)
         {
             for (var rest = item.Memory; rest.Length > 0; rest = rest[(4 + BinaryPrimitives.ReadInt32LittleEndian(rest.Span))..])
             {

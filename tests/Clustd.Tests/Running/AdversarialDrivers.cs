@@ -219,7 +219,7 @@ internal sealed class AdversarialDrivers
         if (!process.Hangs && _random.NextInt(2) == 0)
         {
             process.RenewStamp = _now;
-            _local.Renewed(new DriverConnection(process.Connection.Value), _now.Microseconds, _now);
+            _local.Renewed(new DriverConnection(process.Connection.Value), _now.Microseconds, left: null, _now);
         }
 
         foreach (var work in process.Work.Values.ToList())
@@ -419,7 +419,7 @@ internal sealed class AdversarialDrivers
     private LocalServices NewDaemon(long stored) => new(
         new MachineSettings
         {
-            Self = Self, Address = "a:1", Addresses = ["a:1"], Lease = Lease, Incarnation = _random.NextUInt64(), Seed = 1, WallClockSeconds = 1,
+            Self = Self, Address = "a:1", Addresses = ["a:1"], Lease = Lease, Incarnation = _random.NextUInt64(), Seed = 1, WallClockSeconds = 1, ChecksWhatIsOverlooked = true,
             Drivers = [new ListedDriver(new DriverName("app"), ServiceNames[0]), new ListedDriver(new DriverName("app"), ServiceNames[1])],
         },
         _now) { StoredLastIndex = stored };
@@ -436,9 +436,16 @@ internal sealed class AdversarialDrivers
         _local.Registered(new DriverConnection(_nextConnection), new DriverRegistration
         {
             Name = new DriverName(process.Name), Instance = process.Instance, Services = [.. ServiceNames], Order = process.Order, StopsForCertain = process.Certain,
-            States = [.. process.Acknowledged.Select(pair => new DriverServiceState(pair.Key, pair.Value.IsMaster, pair.Value.Token))],
+            States =
+            [
+                .. process.Acknowledged.Select(pair => new DriverServiceState(pair.Key, pair.Value.IsMaster, pair.Value.Token)),
+                .. process.Apps.Where(app => ClaimsHalfDone(process) && !process.Acknowledged.ContainsKey(app.Key)).Select(app => new DriverServiceState(app.Key, true, new Token(app.Value.Token), Unsettled: true)),
+            ],
         }, _now);
     }
+
+    // Half of the instances, as other drivers than our SDK's may say nothing of it.
+    private static bool ClaimsHalfDone(Process process) => process.Instance[^1] % 2 == 0;
 
     private void Disconnect(Process process)
     {

@@ -153,6 +153,66 @@ public sealed class LocalServicesTests
         bench.Phase.ShouldBe(LocalPhase.Running);
     }
 
+    // Wrong program (it was ours): takes the start in flight for a running service; when that start fails, nobody ever hears of it.
+    [Fact]
+    public void A_driver_that_comes_back_with_its_start_in_flight_is_running_only_when_it_says_so()
+    {
+        var bench = new LocalBench(["app"]);
+        var app = bench.Register("app");
+        bench.Answer(app).Assign(1001).Told.ShouldBe(["1:start"]);
+        bench.Local.Lost(app, bench.Now);
+
+        var back = bench.Step().Register("app", states: [new DriverServiceState(LocalBench.Web, true, new Token(1001), Unsettled: true)]);
+
+        bench.Told.ShouldBe(["2:start"]);
+        bench.Phase.ShouldBe(LocalPhase.Promoting);
+        bench.Local.Wanted.ShouldBeEmpty();
+        bench.Answer(back, "the port is taken").Told.ShouldBe(["2:stop"]);
+        bench.Answer(back).Local.Wanted.Single().ShouldBeOfType<Command.Release>().Failed.ShouldBeTrue();
+    }
+
+    // Wrong program: stops what an earlier daemon had begun to start, or calls it running.
+    [Fact]
+    public void A_restarted_daemon_adopts_a_start_in_flight_and_waits_for_its_end() // rule 14, P5
+    {
+        var bench = new LocalBench(["app"], storedLastIndex: 1_000_000).Hold(seconds: -1).Assign(1001);
+        var app = bench.Register("app", states: [new DriverServiceState(LocalBench.Web, true, new Token(1001), Unsettled: true)]);
+        bench.Triggers.ShouldBeEmpty();
+
+        bench.Pass(seconds: 0.5).Hold(seconds: 1).Step().Told.ShouldBe(["1:start"]);
+        bench.Phase.ShouldBe(LocalPhase.Promoting);
+        bench.Answer(app).Phase.ShouldBe(LocalPhase.Running);
+    }
+
+    // Wrong program: "not running yet" is taken for "nothing there", and the service is given away beside what is half started.
+    [Fact]
+    public void What_may_be_half_started_is_stopped_before_its_service_is_released()
+    {
+        var bench = new LocalBench(["app"]);
+        var app = bench.Register("app");
+        bench.Answer(app).Assign(1001);
+        bench.Local.Lost(app, bench.Now);
+        var back = bench.Step().Register("app", states: [new DriverServiceState(LocalBench.Web, true, new Token(1001), Unsettled: true)]);
+        bench.Becomes(AssignmentState.Stopping);
+        bench.Outputs.OfType<Output.CancelTrigger>().Count().ShouldBe(1);
+        bench.Local.Wanted.ShouldBeEmpty();
+        bench.Answer(back, "cancelled").Told.ShouldBe(["2:stop"]);
+        bench.Local.Wanted.ShouldBeEmpty();
+        bench.Answer(back).Local.Wanted.Single().ShouldBeOfType<Command.Release>();
+    }
+
+    [Fact]
+    public void A_planned_stop_in_flight_when_the_connection_is_lost_stays_a_planned_stop()
+    {
+        var bench = new LocalBench(["app"]);
+        var app = bench.RunningDriver();
+        bench.Becomes(AssignmentState.Stopping).Told.ShouldBe(["1:stop"]);
+        bench.Local.Lost(app, bench.Now);
+        var back = bench.Step().Register("app", states: [new DriverServiceState(LocalBench.Web, true, new Token(1001), Unsettled: true)]);
+        bench.Told.ShouldBe(["2:stop"]);
+        bench.Answer(back).Local.Wanted.Single().ShouldBeOfType<Command.Release>().Failed.ShouldBeFalse();
+    }
+
     [Fact]
     public void The_guards_proof_of_a_dead_driver_releases_at_once()
     {

@@ -116,9 +116,9 @@ public sealed class StoreDamageTests : IDisposable
     [Fact]
     public void A_newer_format_is_refused_with_what_to_do()
     {
-        Execute($"UPDATE meta SET value = '2', crc = {RowChecksum.OfMeta("format", "2")} WHERE key = 'format'");
+        Execute($"UPDATE meta SET value = '3', crc = {RowChecksum.OfMeta("format", "3")} WHERE key = 'format'");
         var refusal = Should.Throw<StoreTooNewException>(Open);
-        refusal.Message.ShouldContain("format 2");
+        refusal.Message.ShouldContain("format 3");
         refusal.Message.ShouldContain("Install that version again");
     }
 
