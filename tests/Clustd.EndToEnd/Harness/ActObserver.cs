@@ -1,7 +1,6 @@
 using System.Diagnostics;
 using System.Globalization;
 using System.Runtime.InteropServices;
-using Shouldly;
 
 namespace Clustd.EndToEnd.Harness;
 
@@ -75,23 +74,6 @@ public sealed partial class ActObserver : IDisposable
         lock (_gate) _refused.Clear();
     }
 
-    /// <summary>P1 and P2 as a resource sees them: tokens only grow, one token has one holder, nobody acts once a newer one has.</summary>
-    public void ShouldNeverOverlap()
-    {
-        lock (_gate)
-        {
-            _refused.ShouldBeEmpty($"two masters at once:\n{Story()}");
-            foreach (var service in _tenures.GroupBy(tenure => tenure.Service))
-            {
-                foreach (var (old, next) in service.Zip(service.Skip(1)))
-                {
-                    next.Token.ShouldBeGreaterThan(old.Token, Story());
-                    (old.LastAt - next.FirstAt).ShouldBeLessThanOrEqualTo(0, $"overlap in µs\n{Story()}");
-                }
-            }
-        }
-    }
-
     /// <summary>For people.</summary>
     public string Story()
     {
@@ -142,7 +124,7 @@ public sealed partial class ActObserver : IDisposable
         }
     }
 
-    private static string MakePipe(string path)
+    internal static string MakePipe(string path)
     {
         if (mkfifo(path, 0x180) != 0) throw new IOException($"Cannot make the pipe {path}: {Marshal.GetLastPInvokeErrorMessage()}.");
         return path;

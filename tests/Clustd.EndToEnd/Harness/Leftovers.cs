@@ -3,15 +3,12 @@ using System.Diagnostics;
 namespace Clustd.EndToEnd.Harness;
 
 /// <summary>Whatever a run leaves behind has a name that tells whose it was: a run that crashed is cleaned up after by the next one.</summary>
-internal static class Leftovers
+internal static partial class Leftovers
 {
-    /// <summary>Of directories and namespaces; the pid of the test process follows.</summary>
-    public const string Prefix = "clustd-e2e-";
-
     private static readonly Lock Gate = new();
     private static bool _isClear;
 
-    /// <summary>Once per run: kills and removes what is left of test processes that are no more.</summary>
+    /// <summary>Once per run: kills and removes what is left of processes of this program that are no more.</summary>
     public static void Clear()
     {
         lock (Gate)
@@ -65,7 +62,7 @@ internal static class Leftovers
         try
         {
             using var process = Process.GetProcessById(pid);
-            return !File.ReadAllText($"/proc/{pid}/cmdline").Contains("Clustd.EndToEnd", StringComparison.Ordinal);
+            return !File.ReadAllText($"/proc/{pid}/cmdline").Contains(Program, StringComparison.Ordinal);
         }
         catch (Exception e) when (e is ArgumentException or IOException)
         {

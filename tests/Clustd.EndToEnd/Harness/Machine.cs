@@ -24,7 +24,10 @@ public sealed class Machine : IDisposable
             ["E2E_PAUSE"] = acts.Pause,
             ["STATE_DIRECTORY"] = DataDirectory, // as systemd does; the files of 2018 name none
         };
-        _client = new HttpClient(new SocketsHttpHandler { UseProxy = false }) { BaseAddress = new Uri($"http://127.0.0.1:{port}"), Timeout = TimeSpan.FromSeconds(5) };
+        var handler = new SocketsHttpHandler { UseProxy = false };
+        if (networkNamespace is not null)
+            handler.ConnectCallback = async (context, cancellationToken) => await NamespaceSocket.ConnectAsync(networkNamespace, context.DnsEndPoint, cancellationToken);
+        _client = new HttpClient(handler) { BaseAddress = new Uri($"http://127.0.0.1:{port}"), Timeout = TimeSpan.FromSeconds(5) };
         _client.DefaultRequestHeaders.Authorization = new AuthenticationHeaderValue("Bearer", ApiToken.Derive(secret));
     }
 
@@ -113,15 +116,15 @@ public sealed class Machine : IDisposable
     public async Task<Status?> StatusAsync()
     {
         if (!IsDaemonRunning) return null;
-        if (Namespace is not null)
-        {
-            var finished = await RunAsync("status", "-o", "json");
-            return finished.Out.StartsWith('{') ? new Status(JsonDocument.Parse(finished.Out).RootElement) : null;
-        }
+        return await GetAsync("/v1/status?consistency=local") is { } json ? new Status(json) : null; // many times a second
+    }
 
+    /// <summary>GET of the API, or null while the daemon does not answer.</summary>
+    public async Task<JsonElement?> GetAsync(string path)
+    {
         try
         {
-            return new Status(await _client.GetFromJsonAsync<JsonElement>("/v1/status?consistency=local")); // many times a second
+            return await _client.GetFromJsonAsync<JsonElement>(path);
         }
         catch (Exception e) when (e is HttpRequestException or TaskCanceledException or JsonException)
         {
@@ -177,6 +180,9 @@ public sealed class Status(JsonElement json)
     public bool HasDriver(string name) => json.GetProperty("drivers").EnumerateArray().Any(driver => driver.GetProperty("name").GetString() == name && driver.GetProperty("connected").GetBoolean());
 
     public IReadOnlyList<string> Drivers => [.. json.GetProperty("drivers").EnumerateArray().Where(driver => driver.GetProperty("connected").GetBoolean()).Select(driver => driver.GetProperty("name").GetString()!)];
+
+    /// <summary>How many services are in this state.</summary>
+    public int CountOf(string state) => json.GetProperty("services").EnumerateArray().Count(service => service.GetProperty("state").GetString() == state);
 
     public (string? Master, long? Token, string State) Service(string name = "default")
     {
