@@ -23,6 +23,9 @@ public sealed class DriverLease
     /// <summary>Whether the driver may act as master at <paramref name="now"/>.</summary>
     public bool IsValid(long now) => EndsAt is { } end && now < end;
 
+    /// <summary>What is left of the lease at <paramref name="now"/>, microseconds; 0: there is none. Goes out with every renewal.</summary>
+    public long LeftAt(long now) => EndsAt is { } end && end > now ? end - now : 0;
+
     /// <summary>Records that <paramref name="stamp"/> goes out. False: it is not later than the one before, so it must not be sent.</summary>
     public bool Sent(long stamp)
     {
@@ -37,9 +40,11 @@ public sealed class DriverLease
 
     /// <summary>
     /// Takes the answer to a stamp. <paramref name="leftUs"/>: what was left of the lease; 0: there is none, stop; null: the daemon cannot tell
-    /// yet (it has just started), what was granted before stays. Answers to unknown or older stamps are ignored. True: the end changed.
+    /// yet (it has just started), what was granted before stays. Answers to unknown or older stamps are ignored. The end never moves back, unless the daemon
+    /// says that this lease takes the place of a longer one (<paramref name="shortens"/>: it is back from a restart that had a long lease, and is glad to
+    /// know when the driver has an ordinary one again). True: the end changed.
     /// </summary>
-    public bool Answered(long stamp, long? leftUs, long now)
+    public bool Answered(long stamp, long? leftUs, long now, bool shortens = false)
     {
         var index = unanswered.IndexOf(stamp);
         if (index < 0 || stamp <= lastAnswered)
@@ -56,8 +61,8 @@ public sealed class DriverLease
             return true;
         }
         var end = left > long.MaxValue - Math.Max(stamp, 0) ? long.MaxValue : stamp + left;
-        if (EndsAt is { } before && end <= before)
-            return false; // A promise once made stays: the daemon has counted on it.
+        if (EndsAt is { } before && (end == before || (end < before && !shortens)))
+            return false; // A promise once made stays: an answer that was merely slow must not cost a moment of the lease.
         EndsAt = end;
         return true;
     }

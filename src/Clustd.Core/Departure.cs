@@ -81,15 +81,7 @@ internal sealed class Departure(
         }
     }
 
-    // As applied: a change that is only on its way may be lost together with the other machine, and then both would be needed again (seed 2568).
-    private bool IsOneOfTwoVoters
-    {
-        get
-        {
-            var voters = replica.State.Members.Values.Count(member => !member.Learner);
-            return voters == 2 && replica.State.Members.TryGetValue(settings.Self, out var self) && !self.Learner && (raft.IsVoter || !raft.IsMembershipCommitted);
-        }
-    }
+    private bool IsOneOfTwoVoters => replica.IsOneOfTwoVoters(settings.Self);
 
     private void Depart(Severity severity, string sentence)
     {

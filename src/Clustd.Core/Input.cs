@@ -67,7 +67,11 @@ public abstract record Input
     public sealed record DriverAnswered(DriverConnection Connection, ServiceName Service, long Sequence, string? Error) : Input;
 
     /// <summary>The driver asks how long its lease is from its own stamp on.</summary>
-    public sealed record DriverRenewed(DriverConnection Connection, long Stamp) : Input;
+    public sealed record DriverRenewed(DriverConnection Connection, long Stamp) : Input
+    {
+        /// <summary>What the driver counts to hold from its stamp on, whoever granted it; null: it does not say.</summary>
+        public TimeSpan? Left { get; init; }
+    }
 
     /// <summary>Proof, from a guard: nothing that this instance started for this service under this token (or before) is left.</summary>
     public sealed record DriverStopped(DriverName Name, string Instance, ServiceName Service, Token Token, string Reason) : Input;
@@ -82,4 +86,10 @@ public abstract record Input
 
     /// <summary>Stop everything here in good order, release, leave. Answered by <see cref="Output.Departed"/>.</summary>
     public sealed record GoodbyeRequested(string Reason) : Input;
+
+    /// <summary>
+    /// This daemon ends in order to be started again: its drivers go on under one long lease, if a majority grants it. Answered by
+    /// <see cref="Output.RequestAnswered"/> as soon as that is known, if Id is not null, and in any case by <see cref="Output.ReadyToRestart"/>.
+    /// </summary>
+    public sealed record RestartRequested(string Reason, string? Id = null) : Input;
 }

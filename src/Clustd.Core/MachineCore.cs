@@ -28,6 +28,7 @@ public sealed class MachineCore
     private readonly Forming _forming;
     private readonly Proposals _proposals;
     private readonly Departure _departure;
+    private readonly Restart _restart;
     private readonly Membership _membership;
     private readonly long _storedLastIndex;
     private Instant _lastStepAt;
@@ -40,8 +41,12 @@ public sealed class MachineCore
         Store = stored.Store;
         _timing = new LeaseTiming(settings.Lease);
         var random = new SeededRandom(settings.Seed);
-        _holder = new SessionHolder(settings.Self, stored.Store, settings.Incarnation);
-        _local = new LocalServices(settings, now) { StoredLastIndex = stored.LastIndex };
+        _holder = new SessionHolder(settings.Self, stored.Store, settings.Incarnation, settings.PlantedBug);
+        _local = new LocalServices(settings, now)
+        {
+            StoredLastIndex = stored.LastIndex,
+            FormerGraces = FormerLeases.GracesIn(stored, settings.Self),
+        };
         _cargo = new HeartbeatCargo(settings, _holder, _local, now);
         _raft = new Raft.Raft(settings, stored, _cargo, random, _outputs, now);
         _replica = new Replica(_raft, stored.Snapshot, now, settings.SnapshotEvery, settings.PlantedBug);
@@ -62,6 +67,7 @@ public sealed class MachineCore
         _cargo.Barriers = _barriers;
         _proposals = new Proposals(settings.Self, settings.Incarnation, _raft, _replica, _duties, _timing.Heartbeat * 2);
         _departure = new Departure(settings, _raft, _replica, _holder, _local, _outputs);
+        _restart = new Restart(settings, _raft, _replica, _holder, _local, _outputs);
         _storedLastIndex = stored.LastIndex;
         _lastStepAt = now;
         WakeAt = now;
@@ -122,6 +128,12 @@ public sealed class MachineCore
         _departure.IsLeaving)
     {
         Stalls = StallsKnown(),
+        IsRestarting = _restart.IsRestarting,
+        Graces =
+        [
+            .. _replica.State.Sessions.Values.SelectMany(session => session.Graces.Values.Select(grace =>
+                new GraceView(session.Machine, _replica.AppliedAt(grace.Index) + LeaseTiming.Stretch(grace.Duration) - now))),
+        ],
     };
 
     /// <summary>Rule 8: time that this loop slept through is nobody else's silence.</summary>
@@ -172,7 +184,7 @@ public sealed class MachineCore
                 _local.Answered(driver.Connection, driver.Service, driver.Sequence, driver.Error, now);
                 break;
             case Input.DriverRenewed driver:
-                _local.Renewed(driver.Connection, driver.Stamp, now);
+                _local.Renewed(driver.Connection, driver.Stamp, driver.Left, now);
                 break;
             case Input.DriverStopped driver:
                 _local.Stopped(driver.Name, driver.Instance, driver.Service, driver.Token, driver.Reason, now);
@@ -187,7 +199,14 @@ public sealed class MachineCore
                 _barriers.Requested(barrier.Id, now);
                 break;
             case Input.GoodbyeRequested goodbye:
+                _restart.Abandon();
                 _departure.Begin(goodbye.Reason, now);
+                break;
+            case Input.RestartRequested restart when _departure.IsLeaving:
+                _restart.Refuse(restart.Id, $"Cannot restart {Settings.Self}: it is leaving already. Start it when its daemon has ended.");
+                break;
+            case Input.RestartRequested restart:
+                _restart.Begin(restart.Reason, restart.Id, now);
                 break;
             default:
                 throw new UnreachableException($"Input {input.GetType().Name} has no rule.");
@@ -274,7 +293,8 @@ public sealed class MachineCore
         _membership.Decide(now);
         _local.Reconcile(_replica.State, _holder.Hold, now, _outputs);
         _departure.Continue(now);
-        _proposals.Want(_local.Wanted, _departure.Wanted, now);
+        _restart.Continue(now);
+        _proposals.Want(_local.Wanted, _departure.Wanted ?? _restart.Wanted ?? _local.GraceEnd, now);
         NoteHold(now);
         _barriers.Continue(now);
         _raft.AnnounceCommit(now);
@@ -289,6 +309,7 @@ public sealed class MachineCore
         var wakeAt = Instant.Min(Instant.Min(_raft.WakeAt, _duties.WakeAt), Instant.Min(_local.WakeAt, _requests.WakeAt));
         wakeAt = Instant.Min(wakeAt, Instant.Min(_proposals.WakeAt, Instant.Min(_departure.WakeAt, _forming.WakeAt)));
         wakeAt = Instant.Min(wakeAt, Instant.Min(_barriers.WakeAt, _stalls.WakeAt));
+        wakeAt = Instant.Min(wakeAt, _restart.WakeAt);
         if (_hadHold)
         {
             wakeAt = Instant.Min(wakeAt, _holder.Hold.Until);
@@ -366,7 +387,7 @@ public sealed class MachineCore
                 _replica.Compact();
             }
 
-            _holder.StateApplied(_replica.State);
+            _holder.StateApplied(_replica.State, now);
             _cargo.Ages.ForgetEnded(_replica.State);
         }
     }

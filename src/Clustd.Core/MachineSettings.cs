@@ -22,6 +22,9 @@ public sealed record MachineSettings
 
     public bool Witness { get; init; }
 
+    /// <summary>How long its drivers may go on without this daemon when it restarts on purpose; at least the lease.</summary>
+    public TimeSpan RestartGrace { get; init; } = TimeSpan.FromSeconds(15);
+
     /// <summary>Services the file names, sorted by name; default (not initialised) when it names none.</summary>
     public ImmutableArray<ServiceDefinition> Services { get; init; }
 
@@ -41,6 +44,9 @@ public sealed record MachineSettings
 
     /// <summary>What this binary can do; a constant of the code, lower only in tests that play an older version.</summary>
     public int FeatureLevel { get; init; } = FeatureLevels.Own;
+
+    /// <summary>Id of the one grace that this daemon may ask for; 53 bits, which JavaScript reads exactly.</summary>
+    internal long GraceId => (long)(Incarnation & 0x1F_FFFF_FFFF_FFFF);
 
     /// <summary>A snapshot takes the place of the log's older half whenever it holds twice so many applied entries.</summary>
     public int SnapshotEvery { get; init; } = 1000;

@@ -31,6 +31,15 @@ public sealed record MachineView(
     /// <summary>Machines that do not keep up, each with the rest of a sentence that begins with its name: this one, and on a leader those that said so.</summary>
     public ImmutableArray<(MachineId Machine, string Sentence)> Stalls { get; init; } = [];
 
+    /// <summary>This daemon ends in order to be started again; its drivers go on.</summary>
+    public bool IsRestarting { get; init; }
+
+    /// <summary>Restart graces that are open, of whatever machine.</summary>
+    public ImmutableArray<GraceView> Graces { get; init; } = [];
+
     /// <summary>Those of the members that vote.</summary>
     public IEnumerable<Member> Voters => Members.Where(member => !member.Learner);
 }
+
+/// <summary>A machine that restarts, or has just done so: nobody takes over from it for so long. Left may be negative: it is over, and not yet ended.</summary>
+public sealed record GraceView(MachineId Machine, TimeSpan Left);

@@ -52,7 +52,11 @@ public abstract record Output
     /// The lease in effect is from the driver's stamp on; zero is none. Null: this daemon has just started and cannot tell yet, so the
     /// driver keeps what the former one gave it (a daemon that is back within the lease costs no failover, P5).
     /// </summary>
-    public sealed record DriverLease(DriverConnection Connection, long Stamp, TimeSpan? Left) : Output;
+    public sealed record DriverLease(DriverConnection Connection, long Stamp, TimeSpan? Left) : Output
+    {
+        /// <summary>This lease takes the place of a longer one, which a daemon gave before it restarted.</summary>
+        public bool Shortens { get; init; }
+    }
 
     /// <summary>Index: this machine has applied all that was decided when the barrier was asked for. Null: that is not known, and Sentence says why, in three parts.</summary>
     public sealed record BarrierAnswered(string Id, long? Index, string Sentence) : Output;
@@ -69,4 +73,7 @@ public abstract record Output
 
     /// <summary>The goodbye is complete: nothing runs here, the session has ended. The daemon may exit.</summary>
     public sealed record Departed : Output;
+
+    /// <summary>The daemon may exit, to be started again: its drivers go on. HasGrace false: only for what is left of the ordinary lease.</summary>
+    public sealed record ReadyToRestart(bool HasGrace) : Output;
 }

@@ -38,6 +38,21 @@ internal enum PlantedBug
     /// <summary>Raft: the vote is forgotten in a crash.</summary>
     VoteNotPersisted,
 
+    /// <summary>Rule 16: a second restart grace takes the place of the first, also when it is shorter.</summary>
+    GraceReplaced,
+
+    /// <summary>Rule 16: the end of one grace ends all, so a late one ends the next restart's.</summary>
+    GraceEndedWithoutId,
+
+    /// <summary>Rule 16: a daemon that is back ends the grace at once, while its drivers still count on it.</summary>
+    GraceEndedAtOnce,
+
+    /// <summary>Rule 16: the holder counts its grace from when it was applied, not from when it asked.</summary>
+    GraceFromApplied,
+
+    /// <summary>Rule 10: a new leader knows nothing of the graces that were granted before its term.</summary>
+    GraceOfFormerLeader,
+
     /// <summary>Membership: a change is appended before an entry of the leader's own term is committed.</summary>
     ChangeBeforeNoOp,
 

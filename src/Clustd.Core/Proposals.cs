@@ -135,7 +135,7 @@ internal sealed class Proposals(MachineId self, ulong incarnation, Raft.Raft raf
         _toSay.Clear();
     }
 
-    // What local services want; a goodbye is no service's.
+    // What local services want; a goodbye, and what a restart needs, is no service's.
     private static ServiceName ServiceOf(Command command) => command switch
     {
         Command.Release release => release.Service,
@@ -160,9 +160,13 @@ internal sealed class Proposals(MachineId self, ulong incarnation, Raft.Raft raf
         Command.ReportRunning running => Holds(from, running.Service, running.Token),
         Command.ReportStuck stuck => Holds(from, stuck.Service, stuck.Token),
         Command.AbortMove abort => Holds(from, abort.Service, abort.Token),
+        Command.GrantGrace grant => IsHeldBy(from, grant.Session),
+        Command.EndGrace end => IsHeldBy(from, end.Session),
         Command.EndSession end => from != self && replica.State.Sessions.TryGetValue(end.Session, out var session) && session.Machine == from,
         _ => false,
     };
+
+    private bool IsHeldBy(MachineId from, SessionId id) => replica.State.Sessions.TryGetValue(id, out var session) && session.Machine == from;
 
     private bool Holds(MachineId from, ServiceName name, Token token) =>
         replica.State.Services.TryGetValue(name, out var service)

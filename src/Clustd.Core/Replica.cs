@@ -52,10 +52,18 @@ internal sealed class Replica(Raft.Raft raft, ClusterState? stored, Instant star
         }
 
         var entry = raft.Log[State.AppliedIndex + 1];
-        State = StateMachine.Apply(State, entry);
+        State = StateMachine.Apply(State, entry, bug);
         _appliedAt[entry.Index] = now;
         return entry;
     }
+
+    /// <summary>
+    /// Of two voters none decides without the other. As applied: a change that is only on its way may be lost together with the other machine, and then both would
+    /// be needed again (seed 2568).
+    /// </summary>
+    public bool IsOneOfTwoVoters(MachineId self) =>
+        State.Members.Values.Count(member => !member.Learner) == 2 && State.Members.TryGetValue(self, out var member) && !member.Learner
+        && (raft.IsVoter || !raft.IsMembershipCommitted);
 
     /// <summary>True when another machine's snapshot took the place of what was applied here. Its own disk comes first, as with entries.</summary>
     public bool TakeOverSnapshot(Instant now)
@@ -87,10 +95,11 @@ internal sealed class Replica(Raft.Raft raft, ClusterState? stored, Instant star
         _toSave = State;
     }
 
-    // Entries that the state still names (a vacated service, a failure, a session) are asked for by their index.
+    // Entries that the state still names (a vacated service, a failure, a session, a restart grace) are asked for by their index.
     private void ForgetInstants()
     {
         var named = new SortedSet<long>(State.Sessions.Keys.Select(session => session.Value));
+        named.UnionWith(State.Sessions.Values.SelectMany(session => session.Graces.Values.Select(grace => grace.Index)));
         foreach (var service in State.Services.Values)
         {
             named.Add(service.Assignment?.SinceIndex ?? 0);
@@ -146,5 +155,22 @@ internal sealed class Replica(Raft.Raft raft, ClusterState? stored, Instant star
 
         _endingKnownTo = raft.Log.LastIndex;
         return _ending.Contains(session);
+    }
+
+    /// <summary>
+    /// A grace of this session is in the log and not applied here, as while this leader's own disk is slow: the holder may have applied it, and count on it,
+    /// already. Until it is applied nobody can tell when the session ends.
+    /// </summary>
+    public bool IsGraceUnderWay(SessionId session)
+    {
+        for (var index = FirstUnderWay; index <= raft.Log.LastIndex; index++)
+        {
+            if (raft.Log[index].Command is Command.GrantGrace grant && grant.Session == session)
+            {
+                return true;
+            }
+        }
+
+        return false;
     }
 }

@@ -111,6 +111,9 @@ public sealed class Daemon : IAsyncDisposable
     /// <summary>The exit code, once the daemon has left or failed.</summary>
     public Task<int> Completion => _completion.Task;
 
+    /// <summary>Once <see cref="Completion"/> is there: it ended in order to be started again, so its drivers are to go on.</summary>
+    public bool IsRestarting { get; private set; }
+
     private OnePortOptions OnePort { get; }
 
     private WaitingReport WaitingReport { get; }
@@ -190,8 +193,15 @@ public sealed class Daemon : IAsyncDisposable
         BarrierAnswered = answered => _api.Perform(answered),
         Noted = OnNoted,
         Departed = _ => _completion.TrySetResult(_exitCode),
+        ReadyToRestart = OnReadyToRestart,
         StoreRefused = refused => OnStoreRefused(refused.Reason),
     };
+
+    private void OnReadyToRestart(Output.ReadyToRestart ready)
+    {
+        IsRestarting = true;
+        _completion.TrySetResult(_exitCode);
+    }
 
     private void OnPersisted(long sequence) => _loop.Post(new Input.Persisted(sequence));
 

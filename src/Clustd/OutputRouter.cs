@@ -33,6 +33,8 @@ public sealed record OutputRouter
 
     public required Action<Output.Departed> Departed { get; init; }
 
+    public required Action<Output.ReadyToRestart> ReadyToRestart { get; init; }
+
     public required Action<Output.StoreRefused> StoreRefused { get; init; }
 
     public void Perform(Output output)
@@ -77,6 +79,9 @@ public sealed record OutputRouter
                 break;
             case Output.Departed departed:
                 Departed(departed);
+                break;
+            case Output.ReadyToRestart ready:
+                ReadyToRestart(ready);
                 break;
             default:
                 throw new UnreachableException($"No part of the daemon performs {output.GetType().Name}.");

@@ -255,7 +255,7 @@ internal sealed class Checks(World world)
         _committed.Add(entry);
         world.Note(machine.Id.Value, entry);
         world.Soak?.Committed(entry);
-        if (entry.Command is not Command.Form && !machine.Core!.Consensus.LatestVoters.Any(voters => world.IsMajority(voters, other => other.Disk.Holds(index, entry.Term))))
+        if (entry.Command is not Command.Form && !machine.Core!.Consensus.LatestVoters.Any(voters => voters.Count(voter => world.MachineOf(voter.Machine).Disk.HasHeld(voter.Store, index, entry.Term)) * 2 > voters.Count))
         {
             throw new ViolationException(
                 Invariant.CommittedIsDurable,

@@ -16,6 +16,7 @@ internal sealed class Disk(EventQueue events, Chance chance, Scenario scenario)
     private readonly Queue<Output.Persist> _underWay = new();
     private readonly List<LogEntry> _entries = [];
     private ClusterState? _snapshot;
+    private readonly Dictionary<StoreId, long> _wiped = [];
     private long _lastCompletion;
     private int _crashes;
 
@@ -42,9 +43,13 @@ internal sealed class Disk(EventQueue events, Chance chance, Scenario scenario)
         return index <= first || (index <= LastIndex && _entries[(int)(index - first) - 1].Term == term);
     }
 
+    /// <summary>As this store, it holds the entry, or held it when it was wiped: an acknowledgement counts although its disk dies a moment later (seed 5139).</summary>
+    public bool HasHeld(StoreId store, long index, Term term) => store == Store ? Holds(index, term) : _wiped.TryGetValue(store, out var last) && index <= last;
+
     /// <summary>The disk is replaced by an empty one while nobody uses it: another store, which knows nothing.</summary>
     public void Wipe(ulong bits)
     {
+        _wiped[Store] = LastIndex;
         _underWay.Clear();
         _entries.Clear();
         _snapshot = null;

@@ -75,7 +75,11 @@ internal sealed partial class Faults
 
     public void Begin()
     {
-        _world.Events.At(2_500_000, StrikeAgain);
+        if (_strikes.Length > 0)
+        {
+            _world.Events.At(2_500_000, StrikeAgain);
+        }
+
         _world.Events.At(_world.Scenario.ChaosEnd, Quiet);
     }
 

@@ -13,6 +13,7 @@ internal sealed class Health(World world)
     private long _version;
     private (SimulatedMachine Machine, long Version)? _goodbye;
     private readonly Dictionary<ServiceName, long> _withoutSince = [];
+    private readonly Dictionary<(MachineId Machine, long Id), (long Since, TimeSpan Duration)> _graces = [];
 
     public double WorstShareOfBound { get; private set; }
 
@@ -25,7 +26,7 @@ internal sealed class Health(World world)
     /// <summary>P5: in the quiet tail, once the bound is over, nothing is lost any more.</summary>
     public void Lost(string what)
     {
-        if (world.Scenario.JudgesLiveness && !world.IsChaos && world.Events.Now - _changedAt > world.Scenario.Bound && Clique().Count == world.Machines.Length)
+        if (world.Scenario.JudgesLiveness && !world.IsChaos && world.Events.Now - _changedAt > world.Scenario.Bound && !IsGraceOpen() && Clique().Count == world.Machines.Length)
         {
             throw new ViolationException(Invariant.QuietIsStable, $"{what}, {world.Events.Now - _changedAt} µs after anything changed");
         }
@@ -62,9 +63,14 @@ internal sealed class Health(World world)
 
     private void Poll()
     {
+        var isGraceOpen = IsGraceOpen();
         foreach (var service in world.Scenario.Services)
         {
-            if (world.Acting.IsActing(service.Name) || !MustHaveMaster(service.Name))
+            if (isGraceOpen)
+            {
+                _withoutSince.Remove(service.Name); // P4 says so openly: while a grace is open, the bound is the grace. It counts from its end.
+            }
+            else if (world.Acting.IsActing(service.Name) || !MustHaveMaster(service.Name))
             {
                 if (_withoutSince.Remove(service.Name, out var since))
                 {
@@ -84,6 +90,30 @@ internal sealed class Health(World world)
         world.Events.After(world.Scenario.LeaseMicroseconds / PollsPerLease, Poll);
     }
 
+    /// <summary>A grace is open, and for no longer than it may be since anything changed: after that it is no excuse.</summary>
+    private bool IsGraceOpen()
+    {
+        var isOpen = false;
+        foreach (var session in world.Checks.Newest.Sessions.Values)
+        {
+            foreach (var grace in session.Graces.Values)
+            {
+                if (!_graces.TryGetValue((session.Machine, grace.Id), out var seen))
+                {
+                    _graces[(session.Machine, grace.Id)] = seen = (world.Events.Now, grace.Duration);
+                }
+
+                isOpen |= world.Events.Now - Math.Max(seen.Since, _changedAt) < Scenario.GraceBound(grace.Duration);
+            }
+        }
+
+        return isOpen;
+    }
+
+    /// <summary>Until when a machine's drivers may act on by a grace, kill_timeout included; zero: it had none.</summary>
+    private long ActsUntil(SimulatedMachine machine) => _graces.Where(grace => grace.Key.Machine == machine.Id)
+        .Select(grace => grace.Value.Since + Scenario.GraceBound(grace.Value.Duration) + world.Scenario.Bound).DefaultIfEmpty().Max();
+
     private void Measure(long since) =>
         WorstShareOfBound = Math.Max(WorstShareOfBound, (world.Events.Now - Math.Max(since, _changedAt)) / (double)world.Scenario.Bound);
 
@@ -96,6 +126,19 @@ internal sealed class Health(World world)
 
         foreach (var act in world.Acting.Acts)
         {
+            if (ActsUntil(act.Machine) is var until && until > world.Events.Now)
+            {
+                var version = _version;
+                world.Events.At(until, () =>
+                {
+                    if (version == _version)
+                    {
+                        CheckBounds();
+                    }
+                });
+                return;
+            }
+
             if (!act.IsExcused && act.Machine.HostFrozenUntil <= world.Events.Now)
             {
                 throw new ViolationException(Invariant.MinorityStops, $"{act.Driver} on {act.Machine.Id} still acts for {act.Service}, {world.Scenario.Bound} µs after the quorum was lost");

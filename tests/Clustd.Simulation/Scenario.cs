@@ -58,6 +58,12 @@ internal sealed record Scenario
     /// <summary>Names of the fault patterns of this seed.</summary>
     public required ImmutableArray<string> Patterns { get; init; }
 
+    /// <summary>Names of the patterns of restarts on purpose; empty: nobody restarts.</summary>
+    public ImmutableArray<string> RestartPatterns { get; init; } = [];
+
+    /// <summary>Lengths of the restart graces that daemons are started with.</summary>
+    public ImmutableArray<TimeSpan> RestartGraces { get; init; } = [];
+
     public PlantedBug Bug { get; init; }
 
     public Extras Extras { get; init; } = Extras.None;
@@ -92,7 +98,10 @@ internal sealed record Scenario
     /// <summary>P4: by then a healthy majority has a master, and by then a minority has stopped.</summary>
     public long Bound => LeasePart + Slack;
 
-    public long End => Soak is null ? ChaosEnd + (3 * Bound) + 3_000_000 : ChaosEnd;
+    public long End => Soak is null ? ChaosEnd + (3 * Bound) + 3_000_000 + (RestartPatterns.IsEmpty ? 0 : 2 * GraceBound(RestartGraces.Max())) : ChaosEnd;
+
+    /// <summary>The longest, in true time, that a grace may keep others from taking over: granted at once, counted by a slow clock.</summary>
+    public static long GraceBound(TimeSpan grace) => (long)(LeaseTiming.Stretch(LeaseTiming.Stretch(grace)).TotalMicroseconds * 1.0102);
 
     /// <summary>Longest start or ordered stop of a healthy driver.</summary>
     public long StartMax => LeaseMicroseconds / 10;
@@ -137,7 +146,7 @@ internal sealed record Scenario
         // Choices of a later day come from a source of their own: seeds that tell of older rules keep their stories.
         var later = new Chance(seed ^ 0x5EED_C105_7D00_0002);
         scenario = scenario with { SnapshotEvery = (int)later.Of([10L, 40, 1000]) };
-        scenario = later.Happens(0.2) ? scenario.WithMembershipFaults(later, machines) : scenario;
+        scenario = later.Happens(0.2) ? scenario.WithMembershipFaults(later, machines) : Restarts.AddTo(scenario);
         var extras = Extras.FromSeed(seed, scenario.Machines, bug);
         return scenario with
         {
@@ -151,7 +160,7 @@ internal sealed record Scenario
         $"seed {Seed}: {Machines} machines, lease {Lease.TotalMilliseconds} ms, "
         + string.Join(", ", Services.Select(service => $"{service.Name} (kill_timeout {service.KillTimeout.TotalMilliseconds} ms)"))
         + $", clocks {string.Join(" ", ClockRates)} ppm, network {NetworkDelayMin}..{NetworkDelayMax} µs, disk {DiskDelayMin}..{DiskDelayMax} µs, stalls to {StallMax} µs"
-        + $", faults every {FaultInterval / 1_000} ms: {string.Join(", ", Patterns)}{Extras}{(Bug == PlantedBug.None ? "" : $", planted bug {Bug}")}";
+        + $", faults every {FaultInterval / 1_000} ms: {string.Join(", ", [.. Patterns, .. RestartPatterns])}{Extras}{(Bug == PlantedBug.None ? "" : $", planted bug {Bug}")}";
 
     /// <summary>
     /// A world in which nothing but k and the guard is between safe and unsafe: long leases, so that 2 % of one are more than any delay, clocks at

@@ -168,6 +168,7 @@ internal sealed class SimulatedDriver(World world, SimulatedMachine machine, Dri
         }
 
         _lastSequence = call.Sequence;
+        world.Restarts.Called(machine, call);
         _currentConnection = _connection;
         _calls.Enqueue(call);
         Pump();
@@ -184,7 +185,7 @@ internal sealed class SimulatedDriver(World world, SimulatedMachine machine, Dri
     public void Renewed(Output.DriverLease answer)
     {
         var now = machine.LocalNow.Microseconds;
-        if (_lease.Answered(answer.Stamp, (long?)answer.Left?.TotalMicroseconds, now))
+        if (_lease.Answered(answer.Stamp, (long?)answer.Left?.TotalMicroseconds, now, answer.Shortens))
         {
             PlanLeaseEnd();
         }
@@ -311,7 +312,7 @@ internal sealed class SimulatedDriver(World world, SimulatedMachine machine, Dri
         var stamp = machine.LocalNow.Microseconds;
         if (_lease.Sent(stamp))
         {
-            ToDaemon(new Input.DriverRenewed(connection, stamp));
+            ToDaemon(new Input.DriverRenewed(connection, stamp) { Left = TimeSpan.FromMicroseconds(_lease.LeftAt(stamp)) });
         }
 
         // As the SDK's LeaseWatch: eight times as often while less than half a lease is left.

@@ -125,6 +125,7 @@ internal sealed class SimulatedMachine
             Seed = _chance.Bits(),
             WallClockSeconds = 1_800_000_000 + (_world.Events.Now / 1_000_000),
             FeatureLevel = FeatureLevel,
+            RestartGrace = _world.Restarts.GraceFor(this),
             PlantedBug = scenario.Bug,
             SnapshotEvery = scenario.SnapshotEvery,
             ChecksWhatIsOverlooked = scenario.ChecksWhatIsOverlooked,
@@ -318,7 +319,7 @@ internal sealed class SimulatedMachine
     private void Step(Input input)
     {
         var now = LocalNow;
-        if (input is Input.RequestMade or Input.GoodbyeRequested)
+        if (input is Input.RequestMade or Input.GoodbyeRequested or Input.RestartRequested)
         {
             IsLeaving |= input is Input.GoodbyeRequested;
             if (input is Input.GoodbyeRequested)
@@ -431,6 +432,11 @@ internal sealed class SimulatedMachine
                 _world.Note(Id.Value, "has said goodbye and exits");
                 _world.Checks.Departed(this);
                 KillDaemon();
+                break;
+            case Output.ReadyToRestart ready:
+                _world.Note(Id.Value, $"exits to be started again, {(ready.HasGrace ? "with" : "without")} a grace");
+                KillDaemon();
+                _world.Restarts.Exited(this, ready.HasGrace);
                 break;
             default:
                 _world.Note(Id.Value, output);

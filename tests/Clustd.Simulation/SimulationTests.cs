@@ -35,6 +35,7 @@ public sealed class SimulationTests
     [InlineData(1212UL)] // a lost hello kept a removed machine from being added again
     [InlineData(1930UL)] // a machine with a wiped disk said that nothing runs here, of what the daemon before it had started
     [InlineData(2568UL)] // of two voters, one left while the change that gives up its vote was only on its way
+    [InlineData(5139UL)] // the harness called an entry lost that a disk had held until it was wiped
     [InlineData(9606UL)] // three machines stood for election at once, again and again
     public void A_seed_that_once_failed_stays_clean(ulong seed) => Runner.Run(seed).Violation.ShouldBeNull();
 
@@ -51,6 +52,11 @@ public sealed class SimulationTests
     [Theory]
     [InlineData(nameof(PlantedBug.AgesLeftOut), Invariant.OneMaster)]
     [InlineData(nameof(PlantedBug.EchoWithoutRound), Invariant.OneMaster)]
+    [InlineData(nameof(PlantedBug.GraceEndedAtOnce), Invariant.OneMaster)]
+    [InlineData(nameof(PlantedBug.GraceEndedWithoutId), Invariant.OneMaster)]
+    [InlineData(nameof(PlantedBug.GraceFromApplied), Invariant.OneMaster)]
+    [InlineData(nameof(PlantedBug.GraceOfFormerLeader), Invariant.OneMaster)]
+    [InlineData(nameof(PlantedBug.GraceReplaced), Invariant.OneMaster)]
     [InlineData(nameof(PlantedBug.NoKillWait), Invariant.OneMaster)]
     [InlineData(nameof(PlantedBug.NoStretch), Invariant.OneMaster)]
     [InlineData(nameof(PlantedBug.VoteNotPersisted), Invariant.DurableBeforeSent)]

@@ -32,6 +32,7 @@ internal static class Invariant
     public const string ReadsAreConfirmed = "L2 a healthy cluster confirms reads";
     public const string NothingTooNew = "F1 no machine gets a command beyond its feature level";
     public const string LevelRises = "F2 the feature level rises when all can do it, never before, and never falls";
+    public const string RestartIsFree = "P5a a restart within its grace stops, starts and moves nothing, and is over soon after";
     public const string OneCallAtATime = "D1 a driver has one call per service at a time, in order";
     public const string PersistInOrder = "D2 persists are numbered in order";
 }

@@ -29,6 +29,7 @@ internal sealed class World
 
         Network = new Network(this, chance.Split());
         _health = new Health(this);
+        Restarts = new Restarts(this);
         _faults = new Faults(this, chance.Split());
         Readers = scenario.Extras.HasReaders ? new Readers(this, ExtraChance(1)) : null;
         _diskStalls = scenario.Extras.HasDiskStalls ? new DiskStalls(this, ExtraChance(2)) : null;
@@ -45,6 +46,8 @@ internal sealed class World
     public SimulatedMachine[] Machines { get; }
 
     public Acting Acting { get; }
+
+    public Restarts Restarts { get; }
 
     public Checks Checks { get; }
 
@@ -82,6 +85,7 @@ internal sealed class World
         else
         {
             _faults.Begin();
+            Restarts.Begin();
             _health.Begin();
             Readers?.Begin();
             _diskStalls?.Begin();
@@ -104,11 +108,18 @@ internal sealed class World
     /// <summary>Something about who is healthy and connected has changed: bounds count anew from here.</summary>
     public void Changed()
     {
+        ChangedAt = Events.Now;
         if (Soak is null)
         {
             _health.Changed();
         }
     }
+
+    /// <summary>When anything but a restart last changed.</summary>
+    public long ChangedAt { get; private set; }
+
+    /// <summary>A daemon ended in order to be started again, or is back: bounds count anew, but what runs must not notice.</summary>
+    public void Restarted() => _health.Changed();
 
     /// <summary>A session ended or a service failed.</summary>
     public void Lost(string what) => _health.Lost(what);

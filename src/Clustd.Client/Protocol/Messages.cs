@@ -170,6 +170,12 @@ public sealed record RenewParams
 {
     /// <summary>The driver's clock when it asked.</summary>
     public required long Stamp { get; init; }
+
+    /// <summary>
+    /// What the driver counts to hold from its stamp on, whoever granted it; 0: nothing. Absent: it does not say, and a daemon that is back from a restart
+    /// lets time end the long lease that it had handed out for that.
+    /// </summary>
+    public long? LeftUs { get; init; }
 }
 
 /// <summary>Result of <c>renew</c>.</summary>
@@ -184,6 +190,12 @@ public sealed record RenewResult
     /// daemon restarted under a grace would stop every service it came back for.
     /// </summary>
     public long? LeftUs { get; init; }
+
+    /// <summary>
+    /// True: take <see cref="LeftUs"/> even if what is held is longer. It was given for a restart that is over, and until it is gone a
+    /// crash of this machine would cost as much as it lasts. Null or absent: a longer lease stays.
+    /// </summary>
+    public bool? Shortens { get; init; }
 }
 
 /// <summary>Params of <c>stopped</c>: nothing that was started for the service under this token, or an earlier one, by this instance is running.</summary>

@@ -119,6 +119,7 @@ internal sealed class LeaseKeeper
             DaemonLink? current;
             long now;
             long next;
+            long left;
             lock (gate)
             {
                 if (ended)
@@ -129,6 +130,7 @@ internal sealed class LeaseKeeper
                 end = new LeaseEnd(watch.Lease.EndsAt, watch.KillTimeoutUs);
                 next = watch.NextAt();
                 current = link;
+                left = watch.Lease.LeftAt(now);
                 if (due.HasFlag(LeaseDue.Renew))
                     lastRenewal = now;
             }
@@ -151,7 +153,7 @@ internal sealed class LeaseKeeper
                     next = Math.Min(next, killAt);
             }
             if (due.HasFlag(LeaseDue.Renew))
-                Renew(current, now);
+                Renew(current, now, left);
             if (due.HasFlag(LeaseDue.Reconnect))
                 current?.Abort("it does not answer renewals of the lease");
 
@@ -162,8 +164,8 @@ internal sealed class LeaseKeeper
         }
     }
 
-    private void Renew(DaemonLink? current, long stamp) =>
-        current?.Request(DriverMethods.Renew, new RenewParams { Stamp = stamp }, ProtocolJson.Default.RenewParams, answer =>
+    private void Renew(DaemonLink? current, long stamp, long left) =>
+        current?.Request(DriverMethods.Renew, new RenewParams { Stamp = stamp, LeftUs = left }, ProtocolJson.Default.RenewParams, answer =>
         {
             // A refusal leaves the stamp unanswered, so a daemon that only refuses is given up like a silent one.
             if (answer?.ReadResult(ProtocolJson.Default.RenewResult) is { } renewed)
@@ -175,7 +177,7 @@ internal sealed class LeaseKeeper
         LeaseEnd end;
         lock (gate)
         {
-            var changed = watch.Lease.Answered(renewed.Stamp, renewed.LeftUs, clock());
+            var changed = watch.Lease.Answered(renewed.Stamp, renewed.LeftUs, clock(), renewed.Shortens == true);
             Volatile.Write(ref endsAtUs, watch.Lease.EndsAt ?? long.MinValue);
             if (!changed)
                 return;

@@ -9,7 +9,11 @@ namespace Clustd.Core.Cluster;
 public sealed record Member(MachineId Machine, StoreId Store, string Address, bool Witness, bool Learner = false);
 
 /// <summary>A live session. Its id is the log index of its OpenSession.</summary>
-public sealed record Session(SessionId Id, MachineId Machine, StoreId Store, TimeSpan Lease);
+public sealed record Session(SessionId Id, MachineId Machine, StoreId Store, TimeSpan Lease)
+{
+    /// <summary>Restart graces by id. They accumulate: the session lasts as long as the longest (rule 16), and only its holder ends one.</summary>
+    public ImmutableSortedDictionary<long, RestartGrace> Graces { get; init; } = ImmutableSortedDictionary<long, RestartGrace>.Empty;
+}
 
 /// <summary>What to do when a stop fails and killing is not certain.</summary>
 public enum OnStopFailure

@@ -14,6 +14,8 @@ namespace Clustd.Core.Cluster;
 [JsonDerivedType(typeof(ChangeMembers), "change-members")]
 [JsonDerivedType(typeof(OpenSession), "open-session")]
 [JsonDerivedType(typeof(EndSession), "end-session")]
+[JsonDerivedType(typeof(GrantGrace), "grant-grace")]
+[JsonDerivedType(typeof(EndGrace), "end-grace")]
 [JsonDerivedType(typeof(DefineServices), "define-services")]
 [JsonDerivedType(typeof(Assign), "assign")]
 [JsonDerivedType(typeof(ReportRunning), "report-running")]
@@ -49,6 +51,22 @@ public abstract record Command
 
     /// <summary>Ends a session. What the machine still holds becomes vacated and waits k·kill_timeout (rule 11).</summary>
     public sealed record EndSession(SessionId Session, string Reason) : Command;
+
+    /// <summary>
+    /// The daemon that holds this session restarts on purpose, and Drivers go on without it for up to Grace. The length travels here, whatever any file says
+    /// meanwhile (rule 12). Saying it again under the same id changes nothing.
+    /// </summary>
+    public sealed record GrantGrace(SessionId Session, long Id, TimeSpan Grace, ImmutableArray<GraceDriver> Drivers) : Command
+    {
+        // Arrays compare by reference in a record's own equality: what is said again must be known again.
+        public bool Equals(GrantGrace? other) =>
+            other is not null && Session == other.Session && Id == other.Id && Grace == other.Grace && Drivers.AsSpan().SequenceEqual(other.Drivers.AsSpan());
+
+        public override int GetHashCode() => (int)Id; // never used as a key; content equality above is what matters
+    }
+
+    /// <summary>Nobody counts on this grace any more: every driver that did has an ordinary lease again, or the grace is over (rule 16). Other graces stay.</summary>
+    public sealed record EndGrace(SessionId Session, long Id) : Command;
 
     public sealed record DefineServices(ImmutableArray<ServiceDefinition> Services) : Command;
 

@@ -17,12 +17,16 @@ public static class FeatureLevels
     /// <summary>From here on members may change, and a snapshot may take the place of the log's older half: a follower of the first version could take over neither.</summary>
     public const int Membership = 2;
 
+    /// <summary>From here on a daemon that is restarted on purpose may have a long lease; before, its drivers have the ordinary one.</summary>
+    public const int RestartGrace = 2;
+
     /// <summary>The cluster's level that a command needs. One line for each command that came after the first level.</summary>
     public static int Of(Command command) => command switch
     {
         // Needs nothing of the cluster: it is proposed only when all members have said that they can read it.
         Command.SetFeatureLevel => 1,
         Command.ChangeMembers => Membership,
+        Command.GrantGrace or Command.EndGrace => RestartGrace,
         _ => 1,
     };
 

@@ -9,7 +9,9 @@ namespace Clustd.Core.Cluster;
 /// </summary>
 public static class StateMachine
 {
-    public static ClusterState Apply(ClusterState state, LogEntry entry)
+    public static ClusterState Apply(ClusterState state, LogEntry entry) => Apply(state, entry, PlantedBug.None);
+
+    internal static ClusterState Apply(ClusterState state, LogEntry entry, PlantedBug bug)
     {
         var next = entry.Command switch
         {
@@ -18,6 +20,8 @@ public static class StateMachine
             Command.ChangeMembers change => ChangeMembers(state, change, entry),
             Command.OpenSession open => OpenSession(state, open, entry),
             Command.EndSession end => EndSession(state, end, entry),
+            Command.GrantGrace grant => GrantGrace(state, grant, entry, bug),
+            Command.EndGrace end => EndGrace(state, end, entry, bug),
             Command.DefineServices define => DefineServices(state, define, entry),
             Command.Assign assign => Assign(state, assign, entry),
             Command.ReportRunning running => ReportRunning(state, running, entry),
@@ -90,6 +94,32 @@ public static class StateMachine
         }
 
         return next;
+    }
+
+    private static ClusterState GrantGrace(ClusterState state, Command.GrantGrace grant, LogEntry entry, PlantedBug bug)
+    {
+        if (!state.Sessions.TryGetValue(grant.Session, out var session) || session.Graces.ContainsKey(grant.Id))
+        {
+            return state;
+        }
+
+        // Rule 16: added to those there are. A shorter one must not replace a longer one that drivers still count on.
+        var graces = bug == PlantedBug.GraceReplaced ? session.Graces.Clear() : session.Graces;
+        var grace = new RestartGrace(grant.Id, grant.Grace, grant.Drivers, entry.Index);
+        return (state with { Sessions = state.Sessions.SetItem(session.Id, session with { Graces = graces.Add(grant.Id, grace) }) })
+            .Happened(entry, "restart-announced", $"{session.Machine} restarts its daemon: its drivers go on without it, and for up to {grant.Grace.TotalSeconds:0.###} s nobody takes over.", machine: session.Machine);
+    }
+
+    private static ClusterState EndGrace(ClusterState state, Command.EndGrace end, LogEntry entry, PlantedBug bug)
+    {
+        if (!state.Sessions.TryGetValue(end.Session, out var session) || (!session.Graces.ContainsKey(end.Id) && bug != PlantedBug.GraceEndedWithoutId))
+        {
+            return state; // Late: it is over already, and another one is not meant (rule 16).
+        }
+
+        var graces = bug == PlantedBug.GraceEndedWithoutId ? session.Graces.Clear() : session.Graces.Remove(end.Id);
+        return (state with { Sessions = state.Sessions.SetItem(session.Id, session with { Graces = graces }) })
+            .Happened(entry, "restart-ended", $"The restart of {session.Machine} is over: no driver of it counts on its grace any more.", machine: session.Machine);
     }
 
     private static ClusterState DefineServices(ClusterState state, Command.DefineServices define, LogEntry entry)

@@ -162,9 +162,9 @@ internal sealed class LeaderDuties(MachineSettings settings, Raft.Raft raft, Rep
             var earliest = _placementWakeAt;
             foreach (var (id, session) in replica.State.Sessions)
             {
-                if (!replica.IsEnding(id))
+                if (!replica.IsEnding(id) && !replica.IsGraceUnderWay(id))
                 {
-                    earliest = Instant.Min(earliest, _sessions.EndsAt(session, replica.OpenedAt(session)));
+                    earliest = Instant.Min(earliest, EndsAt(session));
                 }
             }
 
@@ -203,13 +203,25 @@ internal sealed class LeaderDuties(MachineSettings settings, Raft.Raft raft, Rep
     {
         foreach (var (_, session) in replica.State.Sessions)
         {
-            if (now >= _sessions.EndsAt(session, replica.OpenedAt(session)) && !replica.IsEnding(session.Id))
+            if (now >= EndsAt(session) && !replica.IsEnding(session.Id) && !replica.IsGraceUnderWay(session.Id))
             {
                 var silent = (now - _sessions.LastKnown(session, replica.OpenedAt(session))).TotalMilliseconds;
-                var reason = $"{session.Machine} was silent for {silent:F0} ms, longer than its lease of {session.Lease.TotalMilliseconds:F0} ms.";
+                var reason = session.Graces.IsEmpty
+                    ? $"{session.Machine} was silent for {silent:F0} ms, longer than its lease of {session.Lease.TotalMilliseconds:F0} ms."
+                    : $"{session.Machine} did not come back from its restart within {session.Graces.Values.Max(grace => grace.Duration).TotalSeconds:0.###} s.";
                 raft.Propose(new Command.EndSession(session.Id, reason), now);
             }
         }
+    }
+
+    private Instant EndsAt(Session session)
+    {
+        if (settings.PlantedBug == PlantedBug.GraceOfFormerLeader)
+        {
+            session = session with { Graces = session.Graces.RemoveRange(session.Graces.Values.Where(grace => grace.Index < replica.NoOpIndex).Select(grace => grace.Id)) };
+        }
+
+        return _sessions.EndsAt(session, replica.OpenedAt(session), replica.AppliedAt);
     }
 
     private void OpenSessions(Instant now)

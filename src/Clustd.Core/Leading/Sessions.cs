@@ -119,14 +119,20 @@ internal sealed class Sessions(PlantedBug bug)
     }
 
     /// <summary>
-    /// When the session is over: k·lease after its newest stamp, later by this leader's own stalls (rules 8 and 10). `openedAt` is when this
-    /// leader itself saw the session opened in its own term, else the origin.
+    /// When the session is over: k·lease after its newest stamp, later by this leader's own stalls, and not before k·grace from when this machine applied
+    /// any restart grace of it (rules 8 and 10). `openedAt` is when this leader itself saw the session opened in its own term, else the origin.
     /// </summary>
-    public Instant EndsAt(Session session, Instant openedAt)
+    public Instant EndsAt(Session session, Instant openedAt, Func<long, Instant> appliedAt)
     {
         var wait = bug == PlantedBug.NoStretch ? session.Lease : LeaseTiming.Stretch(session.Lease);
         var extension = _tracked.TryGetValue(session.Id, out var tracked) ? tracked.Extension : TimeSpan.Zero;
-        return LastKnown(session, openedAt) + wait + extension;
+        var ends = LastKnown(session, openedAt) + wait + extension;
+        foreach (var grace in session.Graces.Values)
+        {
+            ends = Instant.Max(ends, appliedAt(grace.Index) + (bug == PlantedBug.NoStretch ? grace.Duration : LeaseTiming.Stretch(grace.Duration)));
+        }
+
+        return ends;
     }
 
     /// <summary>Rule 8: what this leader did not hear because it was stalled is nobody else's fault.</summary>

@@ -44,8 +44,17 @@ internal sealed class DriverInstance
 
     public bool IsConnected => Connection is not null;
 
-    /// <summary>The latest instant, on this machine's clock, until which anybody gave it a lease.</summary>
-    public Instant LeaseUntil { get; set; } = new(long.MinValue / 2);
+    /// <summary>The latest instant, on this machine's clock, until which it may hold a lease, whoever gave it.</summary>
+    public Instant LeaseUntil => Instant.Max(GivenUntil, InheritedUntil);
+
+    /// <summary>The latest instant until which this daemon gave it a lease; never moves back.</summary>
+    public Instant GivenUntil { get; private set; } = new(long.MinValue / 2);
+
+    /// <summary>The latest instant until which it may hold a lease from a former daemon.</summary>
+    public Instant InheritedUntil { get; private set; } = new(long.MinValue / 2);
+
+    /// <summary>Until when it holds a lease by its own last word, give or take the way of a message; null: it does not say.</summary>
+    public Instant? SaidUntil { get; private set; }
 
     public SortedDictionary<ServiceName, DriverCalls> Calls { get; } = [];
 
@@ -62,6 +71,21 @@ internal sealed class DriverInstance
 
     /// <summary>For how many services it owes a stop.</summary>
     public int Owing { get; private set; }
+
+    public void Gave(Instant until) => GivenUntil = Instant.Max(GivenUntil, until);
+
+    public void Inherits(Instant until) => InheritedUntil = Instant.Max(InheritedUntil, until);
+
+    /// <summary>
+    /// Its own word on what it holds, at a stamp that it made before `now`: its clock may be slower than ours, hence k. Answers that are still on
+    /// their way to it are this daemon's own.
+    /// </summary>
+    public void Holds(TimeSpan left, Instant now)
+    {
+        left = left > TimeSpan.Zero ? left : TimeSpan.Zero;
+        InheritedUntil = Instant.Min(InheritedUntil, now + LeaseTiming.Stretch(left));
+        SaidUntil = now + left;
+    }
 
     public DriverCalls CallsOf(ServiceName service)
     {

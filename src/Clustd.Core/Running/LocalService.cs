@@ -67,7 +67,7 @@ internal sealed class LocalService(ServiceName name)
             EndRun(moment, mine, held, lapsed);
         }
 
-        if (_run is null && held && mine!.Token != _release?.Token)
+        if (_run is null && held && !moment.IsRestarting && mine!.Token != _release?.Token)
         {
             Begin(moment, mine, freshUntil, storedLastIndex, nextRun());
         }

@@ -178,13 +178,15 @@ public sealed partial class LocalServices
 
             var starves = Starves(instance);
             TimeSpan? left = moment.CannotTell ? null : TimeSpan.Zero;
+            var until = MayHaveGrace(instance) ? moment.Hold.Until : moment.Hold.OrdinaryUntil;
             if (instance.Answerable && moment.IsActive(instance) && moment.Hold.IsHeld(moment.Now) && !starves)
             {
-                left = moment.Hold.Until - moment.Now;
-                moment.ExtendLease(instance, moment.Hold.Until);
+                left = until > moment.Now ? until - moment.Now : TimeSpan.Zero;
+                moment.ExtendLease(instance, until);
             }
 
-            outputs.Add(new Output.DriverLease(connection, stamp, left));
+            // It may still hold what a daemon before this one gave it in order to restart. That is over sooner than by itself only if the driver takes less.
+            outputs.Add(new Output.DriverLease(connection, stamp, left) { Shortens = instance.InheritedUntil > until });
         }
 
         _renewals.Clear();

@@ -9,7 +9,8 @@ namespace Clustd.Core.Running;
 /// <item>what is agreed about it: its <see cref="ServiceState"/> is another object (<see cref="MarkWhatChanged"/>);</item>
 /// <item>what a driver said or its connection did: that service, or all that the driver has to do with where it concerns the driver as a whole, and all
 /// of all instances of that name where there are several (<see cref="MarkFor"/>, <see cref="MarkServicesOf"/>);</item>
-/// <item>the hold: it was got, lost or lapsed, or is of another session; the machine leaves; which services there are: all of them;</item>
+/// <item>the hold: it was got, lost or lapsed, or is of another session; the machine leaves or restarts; a driver of a former daemon is back; which services
+/// there are: all of them;</item>
 /// <item>the time: a deadline that was met when it was looked at is over (<see cref="Deadlines"/>);</item>
 /// <item>its own last pass: it did or changed something, so the next one may find more (<see cref="LocalService.Trace"/>).</item>
 /// </list>

@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using Clustd.Core.Cluster;
 using Clustd.Core.Raft;
 
@@ -37,6 +38,10 @@ public sealed partial class LocalServices
     private string? _leavingReason;
     private bool _hasHeld;
     private bool _hasJoined;
+    private FormerLeases _former;
+
+    // The drivers that may have more than the ordinary lease, because this daemon restarts; null while it does not.
+    private SortedSet<GraceDriver>? _graceDrivers;
 
     // Sums over all services, made anew after a pass that looked at any: when time makes one due, whether one has a run, whether all are empty.
     private Instant _serviceDueAt = Instant.Never;
@@ -48,6 +53,7 @@ public sealed partial class LocalServices
     {
         _settings = settings;
         _startedAt = startedAt;
+        _former = new FormerLeases(startedAt, []);
         _listed = new ListedDrivers(settings.Drivers);
         _report = new ReadinessReport(settings, _listed);
         _nextSequence = () => ++_sequence;
@@ -66,8 +72,17 @@ public sealed partial class LocalServices
     // With an empty store and a new cluster nobody can have started anything here before.
     private bool IsFirst => StoredLastIndex == 0 && !_hasJoined;
 
+    /// <summary>Restart graces that former daemons of this machine may have handed out; see <see cref="FormerLeases.GracesIn"/>.</summary>
+    public ImmutableArray<RestartGrace> FormerGraces
+    {
+        init => _former = new FormerLeases(_startedAt, value);
+    }
+
     /// <summary>What this machine wants in the log until the applied state shows it. Saying it again is harmless.</summary>
     public IReadOnlyList<Command> Wanted { get; private set; } = [];
+
+    /// <summary>The end of a restart grace on which nobody counts any more, wanted in the log likewise; no service's. Several follow one another.</summary>
+    public Command? GraceEnd { get; private set; }
 
     /// <summary>The earliest moment at which Reconcile must run again.</summary>
     public Instant WakeAt { get; private set; }
@@ -105,14 +120,19 @@ public sealed partial class LocalServices
         instance.Registration = registration;
         instance.Connection = connection;
         _connections[connection] = instance;
+        if (isNew && _former.IsNamed(registration.Name, registration.Instance))
+        {
+            instance.Inherits(_former.UntilOf(registration.Name, registration.Instance, Lease));
+        }
+
         foreach (var state in registration.States)
         {
             var calls = instance.CallsOf(state.Service);
             calls.Claimed(state.IsMaster, state.Token, state.Unsettled);
             if (state.IsMaster && calls.RunNumber == 0)
             {
-                // Its lease came from a former incarnation of this daemon: at most one lease from its end, which was before our start.
-                instance.LeaseUntil = Instant.Max(instance.LeaseUntil, Instant.Max(now, _startedAt + LeaseTiming.Stretch(Lease)));
+                // Its lease came from a former incarnation of this daemon: at most one lease, or grace, from its end, which was before our start.
+                instance.Inherits(Instant.Max(now, _former.UntilOf(registration.Name, registration.Instance, Lease)));
             }
         }
 
@@ -124,8 +144,13 @@ public sealed partial class LocalServices
                 && !claimed.Contains(service))
             {
                 instance.CallsOf(service).MayHaveStarted();
-                instance.LeaseUntil = Instant.Max(instance.LeaseUntil, Instant.Max(now, _startedAt + LeaseTiming.Stretch(Lease)));
+                instance.Inherits(Instant.Max(now, _former.UntilOf(registration.Name, registration.Instance, Lease)));
             }
+        }
+
+        if (_former.Heard(registration.Name, registration.Instance))
+        {
+            _due.MarkAll(); // What nobody knew of may be over sooner now.
         }
 
         _arrivals.Add(instance);
@@ -172,7 +197,22 @@ public sealed partial class LocalServices
         }
     }
 
-    public void Renewed(DriverConnection connection, long stamp, Instant now) => _renewals.Add((connection, stamp));
+    /// <summary>`left`: what the driver counts to hold from its stamp on; null: it does not say, and time alone ends what it was given.</summary>
+    public void Renewed(DriverConnection connection, long stamp, TimeSpan? left, Instant now)
+    {
+        if (left is { } held && _connections.TryGetValue(connection, out var instance))
+        {
+            var before = instance.LeaseUntil;
+            instance.Holds(held, now);
+            if (instance.LeaseUntil != before)
+            {
+                _haveDeadlinesMoved = true;
+                MarkServicesOf(instance);
+            }
+        }
+
+        _renewals.Add((connection, stamp));
+    }
 
     public void Stopped(DriverName name, string instance, ServiceName service, Token token, string reason, Instant now)
     {
@@ -225,6 +265,24 @@ public sealed partial class LocalServices
         }
     }
 
+    /// <summary>
+    /// The daemon restarts: nothing is begun any more, and the drivers that run something now may have the long lease. Returns them, for the grace to name
+    /// them: whoever comes later gets the ordinary lease only, so nobody holds a long one that the successor does not know of.
+    /// </summary>
+    public ImmutableArray<GraceDriver> HoldStill()
+    {
+        _graceDrivers = [.. _instances.Where(instance => instance.Answerable && IsActive(instance) && Runs(instance)).Select(instance => new GraceDriver(instance.Name, instance.Id))];
+        _due.MarkAll();
+        return [.. _graceDrivers];
+    }
+
+    /// <summary>
+    /// Every driver that may have the long lease, and is connected, has it, and has said so if it ever says: an answer that was on its way when this process
+    /// ended would be lost with it.
+    /// </summary>
+    public bool HasHandedOut(SessionHold hold) => _instances.TrueForAll(instance => !instance.Answerable || !MayHaveGrace(instance) || !Runs(instance)
+        || (instance.GivenUntil >= hold.Until && (instance.SaidUntil is not { } said || said >= hold.Until - (Lease / 2))));
+
     /// <summary>Called at the end of every step with the applied state and the hold. Decides promotions, demotions and deadlines.</summary>
     public void Reconcile(ClusterState state, SessionHold hold, Instant now, List<Output> outputs)
     {
@@ -240,16 +298,19 @@ public sealed partial class LocalServices
         var moment = new Moment(_settings, _listed, state, hold, now, _instances, _active, _nextSequence, _leaseExtended, outputs)
         {
             LeavingReason = _leavingReason,
-            CannotTellUntil = _hasHeld || _leavingReason is not null ? Instant.Origin : _startedAt + LeaseTiming.Stretch(Lease),
+            IsRestarting = _graceDrivers is not null && _leavingReason is null,
+            CannotTellUntil = _hasHeld || _leavingReason is not null ? Instant.Origin : _former.SessionUntil(Lease),
             Deadlines = _ownDeadlines,
         };
         ChooseActive(moment);
         LookAtServices(moment, lapsed, outputs);
         _lastHold = hold.IsHeld(now) ? hold : SessionHold.None;
         Renew(moment, outputs);
+        GraceEnd = EndOfGrace(moment);
+
         Forget(moment);
         IsEmpty = _leavingReason is not null && _areEmpty;
-        _report.Close(_leavingReason is not null, WantsNoVote, Stalled);
+        _report.Close(_leavingReason is not null || _graceDrivers is not null, WantsNoVote, Stalled);
         WakeAt = Instant.Min(_ownDeadlines.Earliest, _serviceDueAt);
         WakeAt = hold.IsHeld(now) && _hasRun ? Instant.Min(WakeAt, hold.Until) : WakeAt;
     }
@@ -265,7 +326,18 @@ public sealed partial class LocalServices
     }
 
     // Rule 14: until then drivers of a former incarnation may run here unknown to us.
-    private Instant FreshUntil(TimeSpan killTimeout) => _startedAt + LeaseTiming.Stretch(Lease + killTimeout);
+    private Instant FreshUntil(TimeSpan killTimeout) => _former.UnheardUntil(Lease) + LeaseTiming.Stretch(killTimeout);
+
+    private Command? EndOfGrace(Moment moment) =>
+        moment.Hold.IsHeld(moment.Now) && moment.State.Sessions.TryGetValue(moment.Hold.Session, out var session) && !session.Graces.IsEmpty
+            ? _former.EndOfGrace(session, moment, _settings.GraceId, atOnce: _settings.PlantedBug == PlantedBug.GraceEndedAtOnce)
+            : null;
+
+    private bool IsActive(DriverInstance instance) => ReferenceEquals(_active.GetValueOrDefault(instance.Name), instance);
+
+    private bool MayHaveGrace(DriverInstance instance) => _graceDrivers?.Contains(new GraceDriver(instance.Name, instance.Id)) == true;
+
+    private static bool Runs(DriverInstance instance) => instance.Owing > 0;
 
     private void FailRun(DriverInstance instance, ServiceName service, Token token, string reason, Instant now)
     {

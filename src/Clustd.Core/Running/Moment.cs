@@ -33,6 +33,9 @@ internal sealed class Moment(
     /// <summary>Why the machine is leaving; null while it stays.</summary>
     public string? LeavingReason { get; init; }
 
+    /// <summary>The daemon ends in order to be started again: what runs goes on, and nothing is begun.</summary>
+    public bool IsRestarting { get; init; }
+
     /// <summary>See <see cref="CannotTell"/>.</summary>
     public required Instant CannotTellUntil { get; init; }
 
@@ -102,11 +105,11 @@ internal sealed class Moment(
     /// <summary>It holds this lease from now on.</summary>
     public void ExtendLease(DriverInstance instance, Instant until)
     {
-        if (until > instance.LeaseUntil)
+        var before = instance.LeaseUntil;
+        instance.Gave(until);
+        if (instance.LeaseUntil > before)
         {
-            var wasOver = now >= instance.LeaseUntil;
-            instance.LeaseUntil = until;
-            leaseExtended(instance, wasOver);
+            leaseExtended(instance, now >= before);
         }
     }
 

@@ -149,6 +149,11 @@ internal sealed class Promotion(LocalService service, LocalRun run, Moment momen
             return Late(instance, calls, required, $"driver {instance.Name} could not start '{Name}': {calls.Error}");
         }
 
+        if (calls.UnderWay is null && moment.IsRestarting)
+        {
+            return $"the daemon restarts: its successor starts driver {instance.Name}";
+        }
+
         if (calls.UnderWay is null)
         {
             moment.Note(Severity.Information, "driver-told", $"Driver {instance.Name} is told to start '{Name}' under token {run.Token}.", Name);

@@ -7,15 +7,25 @@ namespace Clustd.Core.Running;
 /// The holder's side of the lease argument: makes stamps, takes their echoes, and knows until when this machine may act. Lost, late and
 /// repeated echoes are harmless: each says only what a quorum confirmed about one instant of this machine's own clock.
 /// </summary>
-internal sealed class SessionHolder(MachineId self, StoreId store, ulong incarnation)
+internal sealed class SessionHolder(MachineId self, StoreId store, ulong incarnation, PlantedBug bug)
 {
+    private SessionHold _ordinary = SessionHold.None;
+
+    // The grace that this daemon asked for; until when it counts is known once it is applied.
+    private (SessionId Session, long Id, Instant AskedAt)? _asked;
+    private (SessionId Session, Instant Until)? _grace;
+
     // Nobody can confirm a stamp that was not made yet.
     private Instant _newestStamp = new(long.MinValue);
 
     // The newest echo that counts on entries which are not applied here yet.
     private PeerBody.Echo? _early;
 
-    public SessionHold Hold { get; private set; } = SessionHold.None;
+    public SessionHold Hold => _grace is { } grace && grace.Session == _ordinary.Session && grace.Until > _ordinary.Until
+        ? _ordinary with { Until = grace.Until, UntilWithoutGrace = _ordinary.Until }
+        : _ordinary;
+
+    public bool HasGrace => _grace is { } grace && grace.Session == _ordinary.Session;
 
     /// <summary>Rule 7: the session named is the one in the applied state; none asks the leader for one.</summary>
     public Stamp Stamp(ClusterState state, Instant now)
@@ -41,27 +51,50 @@ internal sealed class SessionHolder(MachineId self, StoreId store, ulong incarna
         }
 
         var until = LeaseTiming.HeldUntil(echo.At, echo.Lease);
-        if (Hold.Session == echo.Session && until <= Hold.Until)
+        if (_ordinary.Session == echo.Session && until <= _ordinary.Until)
         {
             return false;
         }
 
-        Hold = new SessionHold(echo.Session, until);
+        _ordinary = new SessionHold(echo.Session, until);
         return true;
     }
 
+    /// <summary>
+    /// From here on a grace of this id is this daemon's own. It counts from `askedAt`, a reading of this clock from before the command existed: whoever applies it
+    /// does so later, and waits k·grace from then (rule 16).
+    /// </summary>
+    public void AskGrace(SessionId session, long id, Instant askedAt) => _asked = (session, id, askedAt);
+
     /// <summary>After entries were applied: a session that has ended is not held, whatever the clock says.</summary>
-    public void StateApplied(ClusterState state)
+    public void StateApplied(ClusterState state, Instant now)
     {
-        if (Hold.Session != SessionId.None && OwnSession(state)?.Id != Hold.Session)
+        if (_ordinary.Session != SessionId.None && OwnSession(state)?.Id != _ordinary.Session)
         {
-            Hold = SessionHold.None;
+            _ordinary = SessionHold.None;
         }
+
+        TakeGrace(state, now);
 
         if (_early is { } early && state.AppliedIndex >= early.Index)
         {
             _early = null;
             Echoed(early, state);
+        }
+    }
+
+    // Rule 16: once the ordinary lease has lapsed, a grace comes too late: the leader may have decided to end the session before it saw the grace.
+    private void TakeGrace(ClusterState state, Instant now)
+    {
+        if (_asked is not { } asked || OwnSession(state) is not { } session || session.Id != asked.Session || !session.Graces.TryGetValue(asked.Id, out var grace))
+        {
+            return;
+        }
+
+        _asked = null;
+        if (_ordinary.Session == session.Id && _ordinary.IsHeld(now))
+        {
+            _grace = (session.Id, (bug == PlantedBug.GraceFromApplied ? now : asked.AskedAt) + grace.Duration - LeaseTiming.GuardOf(session.Lease));
         }
     }
 

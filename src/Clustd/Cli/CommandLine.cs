@@ -51,7 +51,7 @@ public static class CommandLine
                 Demo.DemoCommand.Make(terminal),
                 DriversCommand.Make(terminal), ExecCommand.Make(terminal), CheckCommand.Make(terminal), SecretCommand.Make(terminal), EventsCommand.Make(terminal),
                 DrainCommand.Drain(terminal), DrainCommand.Undrain(terminal), PauseCommand.Pause(terminal), PauseCommand.Unpause(terminal),
-                MachineCommand.Make(terminal), LeaderCommand.Make(terminal), CompletionCommand.Make(terminal), CompletionCommand.Complete(terminal), VersionCommand.Make(terminal),
+                LeaveCommands.MakeRestart(terminal), LeaveCommands.MakeStop(terminal), MachineCommand.Make(terminal), LeaderCommand.Make(terminal), CompletionCommand.Make(terminal), CompletionCommand.Complete(terminal), VersionCommand.Make(terminal),
             ])
         {
             root.Add(command);

@@ -79,6 +79,16 @@ internal sealed class DaemonApi : IDisposable
         return (Read(json, ApiJson.Default.StatusView), json);
     }
 
+    /// <summary>Has the daemon end: `/v1/goodbye` or `/v1/restart`.</summary>
+    public async Task<LeavingView> LeaveAsync(string path, string reason, CancellationToken cancellationToken)
+    {
+        var body = new ByteArrayContent(JsonSerializer.SerializeToUtf8Bytes(new GoodbyeBody { Reason = reason }, ApiJson.Default.GoodbyeBody));
+        body.Headers.ContentType = new MediaTypeHeaderValue("application/json");
+        using var request = new HttpRequestMessage(HttpMethod.Post, path) { Content = body };
+        var (status, text) = await SendAsync(request, cancellationToken);
+        return status is HttpStatusCode.Accepted or HttpStatusCode.Conflict ? Read(text, ApiJson.Default.LeavingView) : throw Refused(status, text);
+    }
+
     private async Task<string> GetAsync(string path, CancellationToken cancellationToken)
     {
         using var request = new HttpRequestMessage(HttpMethod.Get, path);

@@ -13,6 +13,9 @@ public static class ExitCodes
 
     /// <summary>No daemon answers, or it has no quorum.</summary>
     public const int NoQuorum = 3;
+
+    /// <summary>`run` ended for a restart: start it again soon, what runs here goes on meanwhile. EX_TEMPFAIL of sysexits.h.</summary>
+    public const int StartAgain = 75;
 }
 
 /// <summary>A command cannot go on. The message has three parts: what happened; why; what to do.</summary>

@@ -70,8 +70,18 @@ internal static class RunCommand
             var exitCode = await daemon.Completion;
             await leaving.CancelAsync();
             await keeping;
-            // Whoever failed is started again soon, and takes up the drivers that are still there.
-            if (drivers is not null && isAsked) await drivers.EndAsync();
+            if (daemon.IsRestarting)
+            {
+                say(Severity.Information, "The daemon ends for its restart. What runs here goes on, and the next one takes it up: start it soon.");
+                return ExitCodes.StartAgain;
+            }
+
+            if (drivers is not null && (isAsked || exitCode == ExitCodes.Done))
+            {
+                // Whoever failed is started again soon, and takes up the drivers that are still there. Whoever said goodbye leaves nothing behind.
+                await drivers.EndAsync();
+            }
+
             return exitCode;
         }
         catch (Exception e) when (e is StoreException or PortUnavailableException or IOException or UnauthorizedAccessException)

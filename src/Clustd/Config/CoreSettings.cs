@@ -17,6 +17,7 @@ public static class CoreSettings
         Addresses = [.. config.ClusterAddresses.Select(a => a.ToString())],
         Lease = config.Cluster.Lease,
         Witness = config.Cluster.Witness,
+        RestartGrace = config.Cluster.RestartGrace,
         Services = config.Services is null ? default : [.. config.Services.Select(ToDefinition)],
         Drivers = [.. config.Drivers.Where(d => d.Required).Select(d => new ListedDriver(new DriverName(d.Name), new ServiceName(d.Service)))],
         Incarnation = incarnation,

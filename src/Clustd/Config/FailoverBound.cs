@@ -57,6 +57,10 @@ public static class FailoverBound
             : $"Service '{service.Name}': another machine starts it within {ConfigDuration.Text(Of(lease, kill))} after its machine is lost or cut off, {sum}.";
     }
 
-    private static string RestartSentence(ClustdConfig config) =>
-        $"A daemon that is back within its lease ({ConfigDuration.Text(config.Cluster.Lease)}) moves nothing; one that is stopped in good order hands over at once.";
+    private static string RestartSentence(ClustdConfig config)
+    {
+        var (grace, kill) = (config.Cluster.RestartGrace, config.ServicesOrDefault.Select(service => service.KillTimeout).DefaultIfEmpty().Max());
+        var bound = config.ClusterAddresses.Count < 3 ? "" : $" (one that is lost during that is taken over from within {ConfigDuration.Text(Of(grace, kill))})";
+        return $"A daemon that is back within its lease ({ConfigDuration.Text(config.Cluster.Lease)}), or from `clustd restart` within restart_grace ({ConfigDuration.Text(grace)}), moves nothing{bound}; one that is stopped in good order hands over at once.";
+    }
 }

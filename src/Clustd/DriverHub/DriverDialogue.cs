@@ -105,7 +105,7 @@ internal sealed partial class DriverDialogue(DriverConnection connection, Driver
                 break;
             case Output.DriverLease lease when TakeRenewal(lease.Stamp) is { } request:
                 long? left = lease.Left is { } some ? Math.Max(0, some.Ticks / TimeSpan.TicksPerMicrosecond) : null; // Rounded down: never more than there is.
-                link.Send(RpcMessage.Success(request, new RenewResult { Stamp = lease.Stamp, LeftUs = left }, ProtocolJson.Default.RenewResult));
+                link.Send(RpcMessage.Success(request, new RenewResult { Stamp = lease.Stamp, LeftUs = left, Shortens = lease.Shortens ? true : null }, ProtocolJson.Default.RenewResult));
                 break;
             case Output.Trigger trigger:
                 Tell(trigger.Call);
@@ -249,13 +249,16 @@ internal sealed partial class DriverDialogue(DriverConnection connection, Driver
 
         if (hasRoom)
         {
-            hub.Post(new Input.DriverRenewed(connection, renew.Stamp));
+            hub.Post(new Input.DriverRenewed(connection, renew.Stamp) { Left = LeftOf(renew.LeftUs) });
         }
         else
         {
             Refuse(message, DriverErrorCodes.InternalError, $"Cannot renew: {RenewalsWaitingMax} renewals wait for the daemon's decision loop. Renew less often, or look at the daemon's log for why it is late.");
         }
     }
+
+    // More than a day is longer than any grace: whoever says so is not believed.
+    private static TimeSpan? LeftOf(long? microseconds) => microseconds is { } left and <= 86_400_000_000 ? TimeSpan.FromMicroseconds(Math.Max(0, left)) : null;
 
     private void Stopped(RpcMessage message)
     {

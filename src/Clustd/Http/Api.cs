@@ -48,6 +48,7 @@ public sealed partial class Api
         Add(routes, "/v1/requests/add-machine", Operate, isOpen: false, AddMachineAsync);
         Add(routes, "/v1/requests/remove-machine", Operate, isOpen: false, RemoveMachineAsync);
         Add(routes, "/v1/goodbye", Operate, isOpen: false, GoodbyeAsync);
+        Add(routes, "/v1/restart", Operate, isOpen: false, RestartAsync);
         routes.MapFallback("{*path}", (RequestDelegate)(context => ApiAnswer.Problem(
             404, $"There is nothing at {Shown(context.Request.Path)}.", "No route has that path.", "See docs/api.md, or `clustd status` for people.").WriteAsync(context)));
     }
@@ -266,11 +267,31 @@ public sealed partial class Api
         {
             var body = await ApiBody.ReadAsync(context, ApiJson.Default.GoodbyeBody);
             _services.Post(new Input.GoodbyeRequested(Hub.BoundedText.OneLine(body.Reason, "an operator asked for it.")));
-            return ApiAnswer.Json(202, new RequestOutcome(true, "This machine says goodbye: its services stop and move, then the daemon ends."), ApiJson.Default.RequestOutcome);
+            return ApiAnswer.Json(202, new LeavingView(true, "This machine says goodbye: its services stop and move, then the daemon ends.", Environment.ProcessId), ApiJson.Default.LeavingView);
         }
         catch (ApiBodyException e)
         {
             return e.Answer;
+        }
+    }
+
+    private async Task<ApiAnswer> RestartAsync(HttpContext context)
+    {
+        try
+        {
+            var body = await ApiBody.ReadAsync(context, ApiJson.Default.GoodbyeBody);
+            var reason = Hub.BoundedText.OneLine(body.Reason, "an operator restarts it.");
+            return await _requests.AskAsync(id => new Input.RestartRequested(reason, id), context.RequestAborted) is { } outcome
+                ? ApiAnswer.Json(outcome.Done ? 202 : 409, new LeavingView(outcome.Done, outcome.Sentence, Environment.ProcessId), ApiJson.Default.LeavingView)
+                : ApiAnswer.Json(202, new LeavingView(true, "This machine restarts. Whether its drivers have a grace meanwhile is not known yet.", Environment.ProcessId), ApiJson.Default.LeavingView);
+        }
+        catch (ApiBodyException e)
+        {
+            return e.Answer;
+        }
+        catch (ApiBusyException)
+        {
+            return ApiAnswer.Problem(503, "Cannot take the request.", $"{ApiRequests.WaitingMax} requests wait for a decision already.", "Ask again in a few seconds.");
         }
     }
 

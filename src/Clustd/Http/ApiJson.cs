@@ -16,6 +16,7 @@ namespace Clustd.Http;
 [JsonSerializable(typeof(TransferLeadershipBody))]
 [JsonSerializable(typeof(MachineBody))]
 [JsonSerializable(typeof(GoodbyeBody))]
+[JsonSerializable(typeof(LeavingView))]
 public sealed partial class ApiJson : JsonSerializerContext;
 
 /// <summary>Events of the cluster with an index above the one asked for, oldest first.</summary>
@@ -71,10 +72,13 @@ public sealed record MachineBody
     public required string Machine { get; init; }
 }
 
-/// <summary>Body of /v1/goodbye.</summary>
+/// <summary>Body of /v1/goodbye and /v1/restart.</summary>
 [JsonUnmappedMemberHandling(JsonUnmappedMemberHandling.Disallow)]
 public sealed record GoodbyeBody
 {
     /// <summary>Null: an operator asked for it.</summary>
     public string? Reason { get; init; }
 }
+
+/// <summary>The daemon is going to end, or not: then Sentence says why. ProcessId is the process whose end can be waited for.</summary>
+public sealed record LeavingView(bool Done, string Sentence, int ProcessId);

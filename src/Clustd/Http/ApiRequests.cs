@@ -14,7 +14,10 @@ internal sealed class ApiRequests(Action<Input> post, TimeProvider time)
 
     /// <summary>Asks, and waits for the answer. Null: none came in time.</summary>
     /// <exception cref="ApiBusyException">Too many wait already.</exception>
-    public async Task<RequestOutcome?> AskAsync(Request request, CancellationToken cancellationToken)
+    public Task<RequestOutcome?> AskAsync(Request request, CancellationToken cancellationToken) => AskAsync(id => new Input.RequestMade(id, request), cancellationToken);
+
+    /// <summary>The same for whatever input is answered under the id that it is given.</summary>
+    public async Task<RequestOutcome?> AskAsync(Func<string, Input> inputOf, CancellationToken cancellationToken)
     {
         if (_waiting.Count >= WaitingMax)
         {
@@ -26,7 +29,7 @@ internal sealed class ApiRequests(Action<Input> post, TimeProvider time)
         var answer = _waiting[id] = new TaskCompletionSource<RequestOutcome>(TaskCreationOptions.RunContinuationsAsynchronously);
         try
         {
-            post(new Input.RequestMade(id, request));
+            post(inputOf(id));
             return await answer.Task.WaitAsync(AnswerLimit, time, cancellationToken);
         }
         catch (TimeoutException)

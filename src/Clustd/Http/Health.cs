@@ -39,6 +39,7 @@ public static class Health
     {
         var maker = new StatusMaker(view, new StatusContext { ViewAge = viewAge });
         return view.IsLeaving ? (false, $"{view.Self} is leaving.")
+            : view.IsRestarting ? (false, $"{view.Self} restarts.")
             : !maker.IsKnown || maker.SessionLeft == TimeSpan.Zero ? (false, maker.WhyUnknown())
             : (true, $"{view.Self} takes part in the cluster.");
     }

@@ -189,6 +189,15 @@ internal sealed class StatusMaker(MachineView view, StatusContext context)
             yield return new StatusWarning("stalled", $"{machine} {sentence}: it leads nothing and gets nothing new to run. What runs there goes on. See what keeps its disk or its processors busy.");
         }
 
+        foreach (var (machine, left) in view.Graces)
+        {
+            // One that is over by this clock and not ended yet keeps nobody from anything.
+            if (IsKnown && left > _viewAge)
+            {
+                yield return new StatusWarning("restarting", $"{machine} restarts, or has just done so: for up to {Seconds(left - _viewAge)} nobody takes over from it, should it be lost. Then kill_timeout comes on top.");
+            }
+        }
+
         foreach (var (name, service) in view.State.Services)
         {
             if (IsKnown && service.Assignment is { State: AssignmentState.Stuck } stuck)

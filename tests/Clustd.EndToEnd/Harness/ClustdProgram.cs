@@ -35,6 +35,8 @@ public static class ClustdProgram
         return new Finished(process.ExitCode, await output, await error, Stopwatch.GetElapsedTime(since));
     }
 
+    public static Task EndOf(Process process) => process.WaitForExitAsync().WaitAsync(Eventually.Patience);
+
     /// <summary>Without variables of clustd's own: what the caller's shell sets must not reach the tests.</summary>
     public static ProcessStartInfo StartInfo(IEnumerable<string> command, IReadOnlyDictionary<string, string>? environment)
     {

@@ -15,9 +15,9 @@ public sealed class ExecProcess : IDisposable
 
     public bool IsRunning => !_process.HasExited;
 
-    public string Out => File.ReadAllText(_path + ".out");
+    public string Out => Read(".out");
 
-    public string Error => File.ReadAllText(_path + ".err");
+    public string Error => Read(".err");
 
     /// <param name="input">What it can read from stdin.</param>
     /// <param name="arguments">Behind `exec --config FILE`.</param>
@@ -42,4 +42,7 @@ public sealed class ExecProcess : IDisposable
     public Task Says(string words) => Eventually.IsTrue(() => Error.Contains(words, StringComparison.Ordinal), $"exec says '{words}', and not only: {Error}");
 
     public void Dispose() => _process.Dispose();
+
+    // The shell makes the files, and may not have come that far.
+    private string Read(string suffix) => File.Exists(_path + suffix) ? File.ReadAllText(_path + suffix) : "";
 }

@@ -132,6 +132,13 @@ public sealed class Machine : IDisposable
         }
     }
 
+    /// <summary>What the cluster decided after this index, as this machine knows it.</summary>
+    public async Task<IReadOnlyList<(long Index, string Kind)>> EventsAsync(long since)
+    {
+        var answer = await _client.GetFromJsonAsync<JsonElement>($"/v1/events?since={since}");
+        return [.. answer.GetProperty("events").EnumerateArray().Select(each => (each.GetProperty("index").GetInt64(), each.GetProperty("kind").GetString()!))];
+    }
+
     /// <summary>POST to the API; true when it was done.</summary>
     public async Task<bool> AskAsync(string path, string json)
     {
@@ -159,6 +166,9 @@ public sealed class Machine : IDisposable
 public sealed class Status(JsonElement json)
 {
     public bool IsKnown => json.GetProperty("isKnown").GetBoolean();
+
+    /// <summary>Codes of what a person should see to.</summary>
+    public IReadOnlyList<string> Warnings => [.. json.GetProperty("warnings").EnumerateArray().Select(warning => warning.GetProperty("code").GetString()!)];
 
     public string? Leader => json.GetProperty("leader").GetString();
 

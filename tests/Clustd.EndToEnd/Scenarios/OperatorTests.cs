@@ -30,7 +30,8 @@ public class OperatorTests(OperatorTests.Cluster cluster) : Scenario(cluster), I
     public async Task Leadership_is_handed_over_and_no_service_moves()
     {
         var old = Machines.Acts.Newest()!;
-        var target = Machines.All.First(machine => machine.Id != Machines.LeaderAsync().GetAwaiter().GetResult()?.Id);
+        var leader = await Machines.LeaderAsync();
+        var target = Machines.All.First(machine => machine != leader);
         var finished = await Machines.All[0].RunAsync("leader", target.Id);
         finished.ExitCode.ShouldBe(0, finished.Error);
         (await Machines.All[1].RunAsync("leader")).Out.ShouldContain($"{target.Id} leads");
@@ -86,7 +87,7 @@ public class OperatorTests(OperatorTests.Cluster cluster) : Scenario(cluster), I
         last.ShouldContain("Last known");
 
         foreach (var watch in machine.Processes().Where(process => process.Pid != script.Id && CommandLine(process.Pid).Contains("--watch", StringComparison.Ordinal) && CommandLine(process.Pid).StartsWith(ClustdProgram.Path, StringComparison.Ordinal))) watch.Signal(2);
-        await script.WaitForExitAsync().WaitAsync(Eventually.Patience);
+        await ClustdProgram.EndOf(script);
         script.ExitCode.ShouldBe(0);
         Text().ShouldContain("\e[?25h\e[?1049l");
 
@@ -107,7 +108,7 @@ public class OperatorTests(OperatorTests.Cluster cluster) : Scenario(cluster), I
         await Machines.MoveSomewhereAsync();
         await Eventually.IsTrue(() => Lines().Count(line => line.Contains("service default: running on", StringComparison.Ordinal)) == 2, "the move");
         new RunningProcess(watch.Id, Role.App, "").Signal(2);
-        await watch.WaitForExitAsync().WaitAsync(Eventually.Patience);
+        await ClustdProgram.EndOf(watch);
         watch.ExitCode.ShouldBe(0);
         string.Concat(Lines()).ShouldNotContain('\e');
 

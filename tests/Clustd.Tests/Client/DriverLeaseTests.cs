@@ -85,6 +85,33 @@ public class DriverLeaseTests
         lease.EndsAt.ShouldBe(1_210);
     }
 
+    // Wrong program: keeps the long lease of a restart that is over, so a crash right after it costs as much as the grace.
+    [Fact]
+    public void A_lease_that_takes_the_place_of_a_longer_one_is_taken()
+    {
+        var lease = new DriverLease();
+        lease.Sent(1_000);
+        lease.Answered(1_000, leftUs: 10_000, now: 1_001);
+        lease.LeftAt(1_100).ShouldBe(9_900);
+        lease.Sent(1_100);
+        lease.Answered(1_100, leftUs: 500, now: 1_101, shortens: true).ShouldBeTrue();
+        lease.EndsAt.ShouldBe(1_600);
+        lease.LeftAt(1_550).ShouldBe(50);
+        lease.LeftAt(1_700).ShouldBe(0);
+    }
+
+    // Wrong program: an answer that was overtaken on its way shortens (or brings back) what a newer one said.
+    [Fact]
+    public void An_older_answer_shortens_nothing()
+    {
+        var lease = new DriverLease();
+        lease.Sent(1_000);
+        lease.Sent(1_100);
+        lease.Answered(1_100, leftUs: 900, now: 1_101);
+        lease.Answered(1_000, leftUs: 100, now: 1_102, shortens: true).ShouldBeFalse();
+        lease.EndsAt.ShouldBe(2_000);
+    }
+
     [Theory]
     [InlineData(long.MaxValue, true)]
     [InlineData(-1, false)]

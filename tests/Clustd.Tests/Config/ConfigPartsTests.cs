@@ -169,7 +169,7 @@ public sealed class ConfigPartsTests
               3 machines tolerate 1 failure.
               Service 'bot': another machine starts it within 4.082s after its machine is lost or cut off, ~ (lease 2s + kill_timeout 2s) × 1.0203.
               Service 'web': another machine starts it within 2.551s after its machine is lost or cut off, ~ (lease 2s + kill_timeout 500ms) × 1.0203.
-              A daemon that is back within its lease (2s) moves nothing; one that is stopped in good order hands over at once.
+              A daemon that is back within its lease (2s), or from `clustd restart` within restart_grace (15s), moves nothing (one that is lost during that is taken over from within 17.346s); one that is stopped in good order hands over at once.
               Service 'bot' stops by best effort only (bot-shell): what a start script left behind may still run while another machine starts. Use `run: COMMAND` to have it killed for certain.
 
             """.ReplaceLineEndings("\n"));

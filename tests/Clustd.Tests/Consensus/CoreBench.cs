@@ -106,7 +106,7 @@ internal sealed class CoreBench
             Incarnation = ++_incarnations,
             Seed = 1000 + _incarnations,
             WallClockSeconds = 1_700_000_000,
-            FeatureLevel = Levels[id],
+            FeatureLevel = Levels.TryGetValue(id, out var level) ? level : FeatureLevels.Own,
             SnapshotEvery = SnapshotEvery,
         };
         _stores.TryAdd(id, new StoreId($"store-{number}"));

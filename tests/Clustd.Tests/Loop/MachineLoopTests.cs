@@ -157,6 +157,7 @@ public sealed class MachineLoopTests
             BarrierAnswered = performed.Add,
             Noted = performed.Add,
             Departed = performed.Add,
+            ReadyToRestart = performed.Add,
         };
         var kinds = typeof(Output).GetNestedTypes().Where(t => t.IsSubclassOf(typeof(Output))).ToList();
 

@@ -219,7 +219,7 @@ internal sealed class AdversarialDrivers
         if (!process.Hangs && _random.NextInt(2) == 0)
         {
             process.RenewStamp = _now;
-            _local.Renewed(new DriverConnection(process.Connection.Value), _now.Microseconds, _now);
+            _local.Renewed(new DriverConnection(process.Connection.Value), _now.Microseconds, left: null, _now);
         }
 
         foreach (var work in process.Work.Values.ToList())

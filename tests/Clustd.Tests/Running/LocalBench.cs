@@ -16,13 +16,16 @@ internal sealed class LocalBench
     private long _connections;
     private long _index = 100;
 
-    public LocalBench(string[]? listed = null, long storedLastIndex = 0, OnStopFailure onStopFailure = OnStopFailure.Block, double sessionLease = 1)
+    public LocalBench(string[]? listed = null, long storedLastIndex = 0, OnStopFailure onStopFailure = OnStopFailure.Block, double sessionLease = 1, RestartGrace[]? graces = null)
     {
         var definition = new ServiceDefinition { Name = Web, OnStopFailure = onStopFailure };
         State = new ClusterState
         {
             Lease = TimeSpan.FromSeconds(1), AppliedIndex = 100,
-            Sessions = ImmutableSortedDictionary<SessionId, Session>.Empty.Add(_session, new Session(_session, Self, StoreId.None, TimeSpan.FromSeconds(sessionLease))),
+            Sessions = ImmutableSortedDictionary<SessionId, Session>.Empty.Add(_session, new Session(_session, Self, StoreId.None, TimeSpan.FromSeconds(sessionLease))
+            {
+                Graces = (graces ?? []).ToImmutableSortedDictionary(grace => grace.Id, grace => grace),
+            }),
             Services = ImmutableSortedDictionary<ServiceName, ServiceState>.Empty.Add(
                 Web, new ServiceState(definition, null, null, ImmutableSortedDictionary<MachineId, FailureRecord>.Empty, false)),
         };
@@ -32,7 +35,7 @@ internal sealed class LocalBench
                 Self = Self, Address = "a:1", Addresses = ["a:1"], Lease = TimeSpan.FromSeconds(1), Incarnation = 7, Seed = 1, WallClockSeconds = 1, ChecksWhatIsOverlooked = true,
                 Drivers = [.. (listed ?? []).Select(name => new ListedDriver(new DriverName(name), Web))],
             },
-            Now) { StoredLastIndex = storedLastIndex };
+            Now) { StoredLastIndex = storedLastIndex, FormerGraces = [.. graces ?? []] };
         Hold(seconds: 1000);
     }
 
@@ -55,6 +58,19 @@ internal sealed class LocalBench
     public LocalBench Hold(double seconds)
     {
         Held = new SessionHold(_session, Now + TimeSpan.FromSeconds(seconds));
+        return this;
+    }
+
+    /// <summary>By a restart grace for so long, by the ordinary lease for less.</summary>
+    public LocalBench HoldLong(double seconds, double ordinary)
+    {
+        Held = new SessionHold(_session, Now + TimeSpan.FromSeconds(seconds)) { UntilWithoutGrace = Now + TimeSpan.FromSeconds(ordinary) };
+        return this;
+    }
+
+    public LocalBench NotHeld()
+    {
+        Held = SessionHold.None;
         return this;
     }
 
@@ -130,9 +146,17 @@ internal sealed class LocalBench
     /// <summary>Null: the daemon makes no statement.</summary>
     public TimeSpan? Renewal(DriverConnection connection)
     {
-        _local.Renewed(connection, Now.Microseconds, Now);
+        _local.Renewed(connection, Now.Microseconds, left: null, Now);
         Step();
         return Outputs.OfType<Output.DriverLease>().Single().Left;
+    }
+
+    /// <summary>The driver says what it counts to hold.</summary>
+    public Output.DriverLease RenewHolding(DriverConnection connection, double seconds)
+    {
+        _local.Renewed(connection, Now.Microseconds, TimeSpan.FromSeconds(seconds), Now);
+        Step();
+        return Outputs.OfType<Output.DriverLease>().Single();
     }
 
     /// <summary>A registered driver that has acknowledged its first `false` and then the start; the service runs under the token.</summary>

@@ -1,0 +1,137 @@
+using Clustd.Core;
+using Clustd.Core.Cluster;
+using Clustd.Core.Running;
+using Shouldly;
+using Xunit;
+
+namespace Clustd.Tests.Running;
+
+/// <summary>Local services before and after a restart with grace: who gets the long lease, and what the next daemon believes of it (rules 14 to 16).</summary>
+public class RestartedDaemonTests
+{
+    private const long Token = 1001;
+    private static readonly GraceDriver App = new(new DriverName("app"), "app-1");
+    private static readonly RestartGrace Grace = new(9, TimeSpan.FromSeconds(15), [App], 90);
+    private static readonly DriverServiceState[] Runs = [new(LocalBench.Web, true, new Token(Token))];
+
+    [Fact] // Rule 16. Wrong program: whoever is connected is in order.
+    public void The_grace_is_ended_only_when_the_driver_has_said_that_it_holds_the_ordinary_lease()
+    {
+        var bench = Back().Hold(seconds: 0.95).Assign(Token, AssignmentState.Running);
+        var app = bench.Register("app", states: Runs);
+        Ends(bench).ShouldBeEmpty();
+
+        var answer = bench.RenewHolding(app, seconds: 12);
+        answer.Left.ShouldBe(TimeSpan.FromSeconds(0.95));
+        answer.Shortens.ShouldBeTrue("it is to take the shorter one");
+        Ends(bench).ShouldBeEmpty("the answer may never arrive");
+
+        bench.Pass(0.1).Hold(seconds: 0.95);
+        bench.RenewHolding(app, seconds: 0.8).Shortens.ShouldBeFalse();
+        Ends(bench).ShouldBe([9]);
+        bench.Told.ShouldBeEmpty();
+    }
+
+    [Fact]
+    public void A_driver_that_never_says_what_it_holds_lets_time_end_the_grace()
+    {
+        var bench = Back().Hold(seconds: 0.95).Assign(Token, AssignmentState.Running);
+        var app = bench.Register("app", states: Runs);
+        bench.Renew(app);
+        bench.Pass(10).Hold(seconds: 0.95).Step();
+        Ends(bench).ShouldBeEmpty();
+
+        bench.Pass(5.5).Hold(seconds: 0.95).Step();
+        Ends(bench).ShouldBe([9]);
+    }
+
+    [Fact]
+    public void A_driver_that_does_not_come_back_keeps_the_grace_open()
+    {
+        var bench = Back().Hold(seconds: 0.95).Step();
+        Ends(bench).ShouldBeEmpty();
+    }
+
+    [Fact] // P5. Wrong program: after one lease without a session it tells its drivers to stop, though the grace has hardly begun.
+    public void A_daemon_that_has_no_session_yet_takes_nothing_away_while_the_grace_may_last()
+    {
+        var bench = Back().NotHeld();
+        var app = bench.Register("app", states: Runs);
+
+        bench.Pass(5);
+        bench.Renewal(app).ShouldBeNull();
+        bench.Told.ShouldBeEmpty();
+
+        bench.Pass(11);
+        bench.Renewal(app).ShouldBe(TimeSpan.Zero);
+    }
+
+    [Fact] // Rule 14. Wrong program: counts one lease, so the service could be released while its driver, not back yet, runs on.
+    public void Nothing_is_released_while_a_driver_that_is_not_back_may_count_on_the_grace()
+    {
+        var bench = Back().Hold(seconds: 1000).Assign(Token, AssignmentState.Running).Pass(3).Becomes(AssignmentState.Stopping);
+        bench.Step().Local.Wanted.OfType<Command.Release>().ShouldBeEmpty();
+        bench.Phase.ShouldBe(LocalPhase.WaitingForLeaseEnd);
+
+        bench.Pass(13).Local.Wanted.OfType<Command.Release>().ShouldNotBeEmpty();
+    }
+
+    [Fact] // And no longer: a move right after a restart does not wait for the grace
+    public void A_driver_that_is_back_and_stops_is_enough_for_a_release()
+    {
+        var bench = Back().Hold(seconds: 1000).Assign(Token, AssignmentState.Running);
+        var app = bench.Register("app", states: Runs);
+        bench.Pass(2).Becomes(AssignmentState.Stopping);
+        bench.Told.ShouldBe(["1:stop"]);
+
+        bench.Answer(app).Local.Wanted.OfType<Command.Release>().ShouldNotBeEmpty();
+    }
+
+    [Fact] // Wrong program: everybody gets the long lease, also whom the grace does not name and the next daemon does not know of.
+    public void Only_the_drivers_that_the_grace_names_get_more_than_the_ordinary_lease()
+    {
+        var bench = new LocalBench();
+        var app = bench.RunningDriver();
+        bench.Local.HoldStill().ShouldBe([App]);
+        var late = bench.Register("late");
+
+        bench.HoldLong(seconds: 15, ordinary: 0.9);
+        bench.Renew(app).ShouldBe(TimeSpan.FromSeconds(15));
+        bench.Renew(late).ShouldBe(TimeSpan.FromSeconds(0.9));
+    }
+
+    [Fact]
+    public void A_driver_has_the_long_lease_when_it_says_so_itself()
+    {
+        var bench = new LocalBench().Hold(seconds: 0.95);
+        var app = bench.RunningDriver();
+        bench.Local.HoldStill();
+        bench.RenewHolding(app, seconds: 0.9);
+        bench.HoldLong(seconds: 15, ordinary: 0.9);
+        bench.Local.HasHandedOut(bench.Held).ShouldBeFalse();
+
+        bench.RenewHolding(app, seconds: 0.9);
+        bench.Local.HasHandedOut(bench.Held).ShouldBeFalse("the answer may still be on its way");
+
+        bench.RenewHolding(app, seconds: 14.9);
+        bench.Local.HasHandedOut(bench.Held).ShouldBeTrue();
+    }
+
+    [Fact]
+    public void A_daemon_that_restarts_begins_nothing()
+    {
+        var bench = new LocalBench();
+        var app = bench.Register("app");
+        bench.Answer(app);
+        bench.Local.HoldStill().ShouldBeEmpty("it runs nothing");
+
+        bench.Assign(Token);
+        bench.Told.ShouldBeEmpty();
+        bench.Step().Local.Report.Leaving.ShouldBeTrue("nobody is to choose it now");
+    }
+
+    /// <summary>A daemon that is back from a restart: its log names one driver that may count on 15 s.</summary>
+    private static LocalBench Back() => new(["app"], storedLastIndex: 200, graces: [Grace]);
+
+    private static IEnumerable<long> Ends(LocalBench bench) => bench.Local.GraceEnd is Command.EndGrace end ? [end.Id] : [];
+}
