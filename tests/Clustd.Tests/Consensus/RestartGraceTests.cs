@@ -147,8 +147,7 @@ public class RestartGraceTests
         leader.State.SessionOf(follower)!.Graces.ShouldBeEmpty("its own disk has not answered");
         bench.RunFor(Lease * 3);
 
-        bench.Running.ShouldAllBe(core => core.State.SessionOf(follower) != null);
-        leader.Consensus.IsLeader.ShouldBeTrue();
+        bench.Running.ShouldAllBe(core => core.State.SessionOf(follower) != null); // Also of whoever it hands over to, as a leader whose disk stalls does.
     }
 
     [Fact]
