@@ -12,13 +12,15 @@ internal sealed class Bench(Journal journal, Tools tools, int runs, TextWriter p
     public Tools Tools => tools;
 
     /// <summary>Measures once, and records it. A failed run is recorded as such, with what the subject's machines said last; false: it failed.</summary>
-    public async Task<bool> MeasureAsync(string measurement, string subject, string @case, int number, int of, Func<SortedDictionary<string, double>, Task> measure, Func<string>? logs = null)
+    /// <exception cref="OperationCanceledException">Nothing is recorded then: a run that was not let to its end has not failed.</exception>
+    public async Task<bool> MeasureAsync(
+        string measurement, string subject, string @case, int number, int of, Func<SortedDictionary<string, double>, Task> measure, Func<string> logs, CancellationToken cancellationToken)
     {
         var values = new SortedDictionary<string, double>(StringComparer.Ordinal);
         string? failure = null;
         try
         {
-            await measure(values);
+            await measure(values).WaitAsync(cancellationToken);
         }
         catch (Exception e) when (e is not OperationCanceledException)
         {
@@ -29,7 +31,7 @@ internal sealed class Bench(Journal journal, Tools tools, int runs, TextWriter p
         var run = journal.Add(measurement, subject, @case, number, values, failure);
         var what = failure is null ? string.Join(", ", values.Select(value => string.Create(CultureInfo.InvariantCulture, $"{value.Key} {value.Value:0.0}"))) : $"FAILED: {failure}";
         Say($"{measurement}, {subject}, {@case}: run {number} of {of}: {what} (load {run.Load.ToString("0.0", CultureInfo.InvariantCulture)})");
-        if (failure is not null && logs is not null) Say(logs());
+        if (failure is not null) Say(logs());
         return failure is null;
     }
 

@@ -16,7 +16,7 @@ internal static class ColdStarts
             var cluster = new ClustdCluster(setting, bench.Tools);
             try
             {
-                await bench.MeasureAsync(Name, setting.Name, "empty stores", number, bench.Runs, values => OnceAsync(cluster, values), cluster.Logs);
+                await bench.MeasureAsync(Name, setting.Name, "empty stores", number, bench.Runs, values => OnceAsync(cluster, values), cluster.Logs, cancellationToken);
             }
             finally
             {

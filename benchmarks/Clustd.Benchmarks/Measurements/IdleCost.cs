@@ -26,7 +26,7 @@ internal static class IdleCost
             foreach (var machine in cluster.Machines.All)
             {
                 var @case = machine == cluster.Machines.Master ? "leader and master" : $"standby {machine.Id}";
-                await bench.MeasureAsync(Name, setting.Name, @case, 1, 1, values => Task.Run(() => Compare(before[machine], after[machine], values), cancellationToken), cluster.Logs);
+                await bench.MeasureAsync(Name, setting.Name, @case, 1, 1, values => Task.Run(() => Compare(before[machine], after[machine], values), cancellationToken), cluster.Logs, cancellationToken);
             }
         }
         finally

@@ -25,7 +25,7 @@ internal static class ManyServices
             using var triggers = new TriggerLog(machines.Home);
             try
             {
-                await bench.MeasureAsync(Name, Setting.Default.Name, "1,000 services on the machine that is lost", number, runs, values => OnceAsync(bench, machines, triggers, values), () => machines.Logs(15));
+                await bench.MeasureAsync(Name, Setting.Default.Name, "1,000 services on the machine that is lost", number, runs, values => OnceAsync(bench, machines, triggers, values), () => machines.Logs(15), cancellationToken);
             }
             finally
             {

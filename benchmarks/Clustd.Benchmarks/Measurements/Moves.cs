@@ -21,7 +21,7 @@ internal static class Moves
                 for (var number = 1; number <= bench.Runs; number++)
                 {
                     cancellationToken.ThrowIfCancellationRequested();
-                    await bench.MeasureAsync(Name, setting.Name, @case, number, bench.Runs, values => OnceAsync(cluster, @case, values), cluster.Logs);
+                    await bench.MeasureAsync(Name, setting.Name, @case, number, bench.Runs, values => OnceAsync(cluster, @case, values), cluster.Logs, cancellationToken);
                 }
             }
         }

@@ -21,7 +21,7 @@ internal static class Takeovers
                 {
                     cancellationToken.ThrowIfCancellationRequested();
                     var measured = subject ??= make();
-                    if (await bench.MeasureAsync(fault.Name, measured.Name, @case, number, bench.Runs, values => OnceAsync(measured, fault, @case, values), measured.Logs)) continue;
+                    if (await bench.MeasureAsync(fault.Name, measured.Name, @case, number, bench.Runs, values => OnceAsync(measured, fault, @case, values), measured.Logs, cancellationToken)) continue;
                     subject = null;
                     await measured.DisposeAsync();
                 }
@@ -63,6 +63,7 @@ internal static class Takeovers
         }
         finally
         {
+            subject.BeforeHealing(lost);
             fault.Heal(subject.Network, lost);
         }
     }

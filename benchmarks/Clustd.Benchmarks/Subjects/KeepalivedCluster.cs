@@ -33,6 +33,9 @@ internal sealed class KeepalivedCluster(Tools tools) : Subject(new ClusterPlan()
 
     public override Task<bool> ArrangeAsync(string @case) => Task.FromResult(true);
 
+    // Two masters that meet again settle it by priority, and the app that has acted all along goes on under its old number. The next run begins with one that started anew.
+    public override void BeforeHealing(Machine lost) => lost.KillEverything();
+
     private void WriteFiles(Machine machine)
     {
         var script = Path.Combine(machine.Home, "notify.sh");

@@ -38,6 +38,11 @@ internal abstract class Subject : IAsyncDisposable
     /// <summary>What only this subject can tell about a takeover, added to its values.</summary>
     public virtual Task ExplainAsync(Takeover takeover, SortedDictionary<string, double> values) => Task.CompletedTask;
 
+    /// <summary>A run with this machine as the lost one is over; the fault is still there.</summary>
+    public virtual void BeforeHealing(Machine lost)
+    {
+    }
+
     /// <summary>The last words of all machines, for a run that failed.</summary>
     public virtual string Logs() => Machines.Logs(lines: 15);
 
