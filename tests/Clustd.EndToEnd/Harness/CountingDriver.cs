@@ -4,7 +4,7 @@ namespace Clustd.EndToEnd.Harness;
 
 /// <summary>A driver in the test's own process that counts what it is told. It needs nothing of the service, and the service nothing of it.</summary>
 public sealed class CountingDriver(string name, string host, string secret)
-    : DriverMachine(new DriverClient { Name = name, Secret = secret, EndProcessAtDeadline = false }, host)
+    : DriverMachine(new DriverClient { Name = name, Secret = secret, EndProcess = _ => { } }, host)
 {
     private int _triggers;
 
