@@ -21,7 +21,7 @@ internal static class ManyServices
         for (var number = 1; number <= runs; number++)
         {
             cancellationToken.ThrowIfCancellationRequested();
-            var machines = Machines.Prepare(new ClusterPlan { InNamespaces = true, Rest = ServicesInYaml() });
+            var machines = Machines.Prepare(new ClusterPlan { InNamespaces = true, ClusterLines = Setting.Default.ClusterLines, Rest = ServicesInYaml() });
             using var triggers = new TriggerLog(machines.Home);
             try
             {
