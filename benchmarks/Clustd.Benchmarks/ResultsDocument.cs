@@ -54,15 +54,17 @@ internal sealed class ResultsDocument
 
     private void WriteTakeovers()
     {
+        Heading("Takeovers: how to read the next tables");
+        Line("- A time is from the fault to when the next machine's driver is told `trigger(true)`, which is clustd's part; and to the first act of the app under `run:`, which adds guard, shell and the app's own start.");
+        Line("- *Bound* is k·(lease + kill_timeout), k = 1.0203. It leaves out two commits, and an election that is running just then.");
+        Line("- *Overlap* is the largest over all runs: how long the old app acted after the new one's first act, in the order of the one pipe that both write to. Negative: so long, at least, nobody acted.");
+        Line("- *Humps* are groups of runs that no gap of a quarter of the lease divides; a run on its own is an outlier. Losing the leader too must not make a second one.");
+        Line("- *Vacated*: the session of the lost machine is ended. *Assigned*: what ran there is dead for certain, and the service granted anew. Both as the new master applied them; medians, from the fault.");
         foreach (var fault in Fault.All)
         {
             var groups = Groups(fault.Name, Setting.All.Select(setting => setting.Name));
             if (groups.Count == 0) continue;
             Heading($"{fault.Name}: {Lower(fault.Sentence)}");
-            Line("From the fault to when the next machine's driver is told `trigger(true)`, which is clustd's part, and to the first act of the app under `run:`, which adds guard, shell and the app's own start. *Overlap* is the");
-            Line("largest over all runs: how long the old app acted after the new one's first act, in the order of one pipe that both write to; negative: so long, at least, nobody acted. The bound is k·(lease + kill_timeout); it");
-            Line("leaves out two commits and an election that is running just then. *Humps* are groups of runs that no gap of a quarter of the lease divides.");
-            Line();
             Table("setting", "case", "runs", "until", "min", "median", "p95", "max", "bound", "≤ bound", "≤ bound + 100 ms", "overlap", "humps");
             foreach (var (setting, @case, runs) in groups)
             {
@@ -70,7 +72,7 @@ internal sealed class ResultsDocument
             }
 
             Line();
-            Line("Where the time goes, medians from the fault: the session of the lost machine is ended and its service *vacated*; *assigned* anew when what ran there is dead for certain; both as the new master applied them.");
+            Line("Where the time goes, medians:");
             Line();
             Table("setting", "case", "vacated", "assigned", "trigger(true)", "app acts", "old app's last act");
             foreach (var (setting, @case, runs) in groups)

@@ -6,7 +6,7 @@ namespace Clustd.Benchmarks.Statistics;
 /// <summary>A sample as text: a line per bin, a mark per value or so, and a line with dots where nothing was for a while.</summary>
 public static class Histogram
 {
-    private const int BinsMax = 24;
+    private const int BinsMax = 12;
     private const int BarCharsMax = 50;
 
     /// <param name="sample">In <paramref name="unit"/>s.</param>
