@@ -56,13 +56,18 @@ internal sealed class ClustdCluster : Subject
         foreach (var machine in Machines.All)
         {
             await Eventually.IsTrue(
-                async () => await machine.StatusAsync() is { } status && status.Alive.Count == Machines.All.Count && status.HasDriver("default-shell")
+                async () => await machine.StatusAsync() is { } status && IsMeant(status) && status.Alive.Count == Machines.All.Count && status.HasDriver("default-shell")
                     && (!_withProbes || status.HasDriver("probe")) && status.Service().State == "running",
                 $"{machine.Id} knows all machines alive, its drivers, and a running service");
         }
 
         await OneActsAsync();
     }
+
+    private bool IsMeant(Status status) =>
+        status.LeaseMs == _setting.Lease.TotalMilliseconds
+            ? true
+            : throw new InvalidOperationException($"The lease is {status.LeaseMs} ms and not {_setting.Lease.TotalMilliseconds:0} ms, as the setting '{_setting.Name}' says. Correct Setting.cs.");
 
     public override async Task<bool> ArrangeAsync(string @case)
     {

@@ -181,6 +181,8 @@ public sealed class Status(JsonElement json)
 
     public IReadOnlyList<string> Drivers => [.. json.GetProperty("drivers").EnumerateArray().Where(driver => driver.GetProperty("connected").GetBoolean()).Select(driver => driver.GetProperty("name").GetString()!)];
 
+    public long LeaseMs => json.GetProperty("leaseMs").GetInt64();
+
     /// <summary>How many services are in this state.</summary>
     public int CountOf(string state) => json.GetProperty("services").EnumerateArray().Count(service => service.GetProperty("state").GetString() == state);
 
