@@ -255,7 +255,11 @@ internal sealed class Checks(World world)
         _committed.Add(entry);
         world.Note(machine.Id.Value, entry);
         world.Soak?.Committed(entry);
-        if (entry.Command is not Command.Form && !machine.Core!.Consensus.LatestVoters.Any(voters => voters.Count(voter => world.MachineOf(voter.Machine).Disk.HasHeld(voter.Store, index, entry.Term)) * 2 > voters.Count))
+        // Which list counts: of a change, the list in it (it takes effect when it is appended); of all else, one of those that this machine knows.
+        IEnumerable<List<(MachineId Machine, StoreId Store)>> lists = entry.Command is Command.ChangeMembers change
+            ? [[.. change.Members.Where(member => !member.Learner).Select(member => (member.Machine, member.Store))]]
+            : machine.Core!.Consensus.LatestVoters;
+        if (entry.Command is not Command.Form && !lists.Any(voters => voters.Count(voter => world.MachineOf(voter.Machine).Disk.HasHeld(voter.Store, index, entry.Term)) * 2 > voters.Count))
         {
             throw new ViolationException(
                 Invariant.CommittedIsDurable,

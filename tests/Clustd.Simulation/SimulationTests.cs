@@ -66,7 +66,7 @@ public sealed class SimulationTests
     [InlineData(nameof(PlantedBug.ChangeBeforeNoOp), Invariant.MembershipStepwise)]
     [InlineData(nameof(PlantedBug.TwoChangesAtOnce), Invariant.MembershipStepwise)]
     [InlineData(nameof(PlantedBug.WipedKeepsVote), Invariant.MembershipStepwise)]
-    [InlineData(nameof(PlantedBug.MajorityOfOldMembership), Invariant.TwoVotersPart)]
+    [InlineData(nameof(PlantedBug.MajorityOfOldMembership), Invariant.CommittedIsDurable)]
     [InlineData(nameof(PlantedBug.GoodbyeKeepsVote), Invariant.TwoVotersPart)]
     [InlineData(nameof(PlantedBug.SnapshotNotDurable), Invariant.DurableBeforeApplied)]
     [InlineData(nameof(PlantedBug.SnapshotCountsFromStart), Invariant.OneMaster, 5)]

@@ -15,6 +15,8 @@ internal sealed record DemoStep(
 internal sealed record DemoReport(
     bool Ok, double LeaseMs, double BoundMs, double ElapsedMs, int Acts, int Takeovers, double? WorstOverlapMs, string? Problem, IReadOnlyList<DemoStep> Steps)
 {
+    private const int SummaryColumns = 80;
+
     /// <summary>The table of takeovers.</summary>
     public static Table TableOf(IEnumerable<DemoStep> steps)
     {
@@ -42,7 +44,7 @@ internal sealed record DemoReport(
         terminal.OpenTables().Write(TableOf(Steps));
         terminal.Out.WriteLine();
         var overlaps = WorstOverlapMs is { } worst and > 0 ? terminal.Red($"two masters acted at once for {Ms(worst)}", terminal.ColourOut) : terminal.Green("two masters at once: never", terminal.ColourOut);
-        terminal.Out.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{Acts} acts seen, {Takeovers} takeovers; {overlaps}. {ElapsedMs / 1000:0.0} s in all."));
+        terminal.Out.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{Acts} acts seen, {Takeovers} takeovers; {overlaps}.{(terminal.Width < SummaryColumns ? '\n' : ' ')}{ElapsedMs / 1000:0.0} s in all."));
         terminal.Out.WriteLine(WrappedText.Of("AFTER: from the fault to the new master's first act. GAP: nobody acted. Both include the start of the app.", terminal.Width, indent: 0));
     }
 

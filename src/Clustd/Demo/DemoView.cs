@@ -47,8 +47,8 @@ internal sealed class DemoView(DemoScript script, string folder, List<(TimeSpan 
     {
         var width = console.Profile.Width;
         var observer = script.Observer;
-        console.Write(new Text(string.Create(CultureInfo.InvariantCulture, $"clustd demo, {script.Elapsed.TotalSeconds:0.0} s: three machines on this host. Ctrl-C ends\n"), Bold));
-        console.Write(new Text($"all they write is in {folder}\n\n", new Style(decoration: Decoration.Dim)));
+        console.Write(new Text(string.Create(CultureInfo.InvariantCulture, $"clustd demo, {script.Elapsed.TotalSeconds:0.0} s: three machines on this host\n"), Bold));
+        console.Write(new Text($"all they write is in {folder}. Ctrl-C ends\n\n", new Style(decoration: Decoration.Dim)));
         Machines(console, nowUs, width);
         console.Write(new Text("\n"));
         Now(console, nowUs);
@@ -84,7 +84,7 @@ internal sealed class DemoView(DemoScript script, string folder, List<(TimeSpan 
         }
 
         var slices = Math.Clamp(width - Columns.Sum(column => column.Width + 2) - 1, 0, 100);
-        if (slices > 0) grid.AddColumn(new TableColumn(new Text(string.Create(CultureInfo.InvariantCulture, $"ACTS, last {slices * DemoObserver.SliceUs / 1e6:0.0} s"), Bold)) { Padding = new Padding(0, 0, 0, 0), NoWrap = true });
+        if (slices > 0) grid.AddColumn(new TableColumn(new Text(string.Create(CultureInfo.InvariantCulture, $"{(slices < 15 ? "" : "ACTS, ")}last {slices * DemoObserver.SliceUs / 1e6:0.0} s"), Bold)) { Padding = new Padding(0, 0, 0, 0), NoWrap = true });
         foreach (var machine in script.Machines)
         {
             StatusView? said;

@@ -77,14 +77,22 @@ public class LeaseEndTests
     {
         await using var daemon = FakeDaemon.Start();
         using var child = DeafDriverChild.Start(daemon);
-        var said = child.StandardError.ReadToEndAsync();
-        var connection = await daemon.ConnectedAsync();
-        connection.Registration.Stop.ShouldBe("certain");
-        var token = await daemon.PromoteAsync();
-        await Should.ThrowAsync<IOException>(connection.TriggerAsync(isMaster: false, token, kill: true, limitUs: 300_000));
-        await child.WaitForExitAsync().WaitAsync(Patience);
-        child.ExitCode.ShouldBe(128 + 9); // SIGKILL
-        (await said).ShouldContain("This process ends itself, as it promised (stop: certain)");
+        try
+        {
+            var said = child.StandardError.ReadToEndAsync();
+            var connection = await daemon.ConnectedAsync();
+            connection.Registration.Stop.ShouldBe("certain");
+            var token = await daemon.PromoteAsync();
+            await Should.ThrowAsync<IOException>(connection.TriggerAsync(isMaster: false, token, kill: true, limitUs: 300_000));
+            await child.WaitForExitAsync().WaitAsync(Patience);
+            child.ExitCode.ShouldBe(128 + 9); // SIGKILL
+            (await said).ShouldContain("This process ends itself, as it promised (stop: certain)");
+        }
+        finally
+        {
+            if (!child.HasExited)
+                child.Kill(); // It has not kept its promise, and is not to outlive the test.
+        }
     }
 
     // Wrong program: a new lease, won while the stop still hangs, calls off a deadline that the cluster has counted on.
