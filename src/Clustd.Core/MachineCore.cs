@@ -283,6 +283,7 @@ public sealed class MachineCore
     {
         Apply(now);
         _stalls.Continue(now);
+        _holder.IsDiskStalled = _raft.HoldsBack;
         _local.Stalled = _stalls.Sentence;
         if (_raft.IsLeader)
         {

@@ -36,6 +36,7 @@ public sealed class SimulationTests
     [InlineData(1930UL)] // a machine with a wiped disk said that nothing runs here, of what the daemon before it had started
     [InlineData(2568UL)] // of two voters, one left while the change that gives up its vote was only on its way
     [InlineData(5139UL)] // the harness called an entry lost that a disk had held until it was wiped
+    [InlineData(9027UL)] // a daemon that came back to a disk that had failed kept its service from everybody
     [InlineData(9606UL)] // three machines stood for election at once, again and again
     public void A_seed_that_once_failed_stays_clean(ulong seed) => Runner.Run(seed).Violation.ShouldBeNull();
 

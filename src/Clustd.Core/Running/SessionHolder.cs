@@ -27,11 +27,18 @@ internal sealed class SessionHolder(MachineId self, StoreId store, ulong incarna
 
     public bool HasGrace => _grace is { } grace && grace.Session == _ordinary.Session;
 
+    /// <summary>
+    /// The own disk does not answer. What this machine holds it goes on holding; but a session that it does not hold it cannot take up either, because it applies
+    /// nothing, so it does not keep it from ending (a daemon that came back to a disk that had failed kept its service from everybody, seed 9027).
+    /// </summary>
+    public bool IsDiskStalled { get; set; }
+
     /// <summary>Rule 7: the session named is the one in the applied state; none asks the leader for one.</summary>
     public Stamp Stamp(ClusterState state, Instant now)
     {
         _newestStamp = now;
-        return new Stamp(OwnSession(state)?.Id ?? SessionId.None, incarnation, now);
+        var isKept = !IsDiskStalled || Hold.IsHeld(now);
+        return new Stamp(isKept ? OwnSession(state)?.Id ?? SessionId.None : SessionId.None, incarnation, now);
     }
 
     /// <summary>True when the hold was prolonged. Echoes to another incarnation, or of a session that is not ours, are ignored (rule 3).</summary>
