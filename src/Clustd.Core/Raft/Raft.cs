@@ -64,7 +64,7 @@ public sealed partial class Raft
     private readonly Persistence _disk;
     private readonly List<Output> _outputs;
 
-    // When this leader took its place, and each time its members change: what a new follower counts as heard from.
+    // When this leader took its place: what a follower that it has not heard yet counts as heard from.
     private Instant _leaderNow;
 
     internal Raft(MachineSettings settings, StoredState stored, IHeartbeatCargo cargo, SeededRandom random, List<Output> outputs, Instant now)
