@@ -26,7 +26,7 @@ internal sealed class Health(World world)
     /// <summary>P5: in the quiet tail, once the bound is over, nothing is lost any more.</summary>
     public void Lost(string what)
     {
-        if (world.Scenario.JudgesLiveness && !world.IsChaos && world.Events.Now - _changedAt > world.Scenario.Bound && !IsGraceOpen() && Clique().Count == world.Machines.Length)
+        if (world.Scenario.JudgesLiveness && !world.IsChaos && world.Events.Now - _changedAt > world.Bound && !IsGraceOpen() && Clique().Count == world.Machines.Length)
         {
             throw new ViolationException(Invariant.QuietIsStable, $"{what}, {world.Events.Now - _changedAt} µs after anything changed");
         }
@@ -36,7 +36,7 @@ internal sealed class Health(World world)
     {
         _changedAt = world.Events.Now;
         var version = ++_version;
-        world.Events.After(world.Scenario.Bound, () =>
+        world.Events.After(world.Bound, () =>
         {
             if (version == _version)
             {
@@ -80,7 +80,7 @@ internal sealed class Health(World world)
             else
             {
                 _withoutSince[service.Name] = Math.Max(_changedAt, _withoutSince.GetValueOrDefault(service.Name, world.Events.Now));
-                if (world.Events.Now - _withoutSince[service.Name] > world.Scenario.Bound)
+                if (world.Events.Now - _withoutSince[service.Name] > world.Bound)
                 {
                     throw NoMaster(service.Name);
                 }
@@ -112,10 +112,10 @@ internal sealed class Health(World world)
 
     /// <summary>Until when a machine's drivers may act on by a grace, kill_timeout included; zero: it had none.</summary>
     private long ActsUntil(SimulatedMachine machine) => _graces.Where(grace => grace.Key.Machine == machine.Id)
-        .Select(grace => grace.Value.Since + Scenario.GraceBound(grace.Value.Duration) + world.Scenario.Bound).DefaultIfEmpty().Max();
+        .Select(grace => grace.Value.Since + Scenario.GraceBound(grace.Value.Duration) + world.Bound).DefaultIfEmpty().Max();
 
     private void Measure(long since) =>
-        WorstShareOfBound = Math.Max(WorstShareOfBound, (world.Events.Now - Math.Max(since, _changedAt)) / (double)world.Scenario.Bound);
+        WorstShareOfBound = Math.Max(WorstShareOfBound, (world.Events.Now - Math.Max(since, _changedAt)) / (double)world.Bound);
 
     private void CheckBounds()
     {
@@ -141,14 +141,14 @@ internal sealed class Health(World world)
 
             if (!act.IsExcused && act.Machine.HostFrozenUntil <= world.Events.Now)
             {
-                throw new ViolationException(Invariant.MinorityStops, $"{act.Driver} on {act.Machine.Id} still acts for {act.Service}, {world.Scenario.Bound} µs after the quorum was lost");
+                throw new ViolationException(Invariant.MinorityStops, $"{act.Driver} on {act.Machine.Id} still acts for {act.Service}, {world.Bound} µs after the quorum was lost");
             }
         }
     }
 
     private ViolationException NoMaster(ServiceName service) =>
         new(Invariant.MajorityHasMaster, $"{service} has no master, though [{string.Join(", ", Clique().Select(machine => machine.Id))}] have been well for {world.Events.Now - _changedAt} µs; "
-            + $"the bound is {world.Scenario.Bound} µs; the cluster says: {world.Checks.Newest.Services.GetValueOrDefault(service)}");
+            + $"the bound is {world.Bound} µs; the cluster says: {world.Checks.Newest.Services.GetValueOrDefault(service)}");
 
     private bool MustHaveMaster(ServiceName service)
     {

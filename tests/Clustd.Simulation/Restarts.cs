@@ -130,7 +130,7 @@ internal sealed class Restarts(World world)
 
         _chance.Of(_strikes)(this);
         // With nothing else going on, most restarts come after everything has settled: those are watched.
-        var pause = world.Scenario.Patterns.IsEmpty && _chance.Happens(0.7) ? world.Scenario.Bound + (Lease * 2) : world.Scenario.FaultInterval;
+        var pause = world.Scenario.Patterns.IsEmpty && _chance.Happens(0.7) ? world.Bound + (Lease * 2) : world.Scenario.FaultInterval;
         world.Events.After(pause + _chance.Between(0, Lease * 2), StrikeAgain);
     }
 
@@ -168,7 +168,7 @@ internal sealed class Restarts(World world)
     {
         var grace = _graces[machine];
         var acts = world.Acting.Acts.Where(act => act.Machine == machine && !act.IsExcused).ToImmutableArray();
-        var isSettled = world.Events.Now - world.ChangedAt > world.Scenario.Bound
+        var isSettled = world.Events.Now - world.ChangedAt > world.Bound
             && acts.All(act => world.Checks.Newest.Services.GetValueOrDefault(act.Service)?.Assignment is { State: AssignmentState.Running } held && held.Token == act.Token)
             && !world.Scenario.Services.Any(service => service.Failback)
             && _plans.Count == 0 && world.Machines.All(other => other.Answers && other.Core!.Hold.IsHeld(other.LocalNow)

@@ -74,11 +74,14 @@ internal sealed record Scenario
     /// <summary>Applied entries between two snapshots.</summary>
     public int SnapshotEvery { get; init; } = 1000;
 
-    /// <summary>Local services that are not due are looked at as well, in every step, and nothing may come of it.</summary>
-    public bool ChecksWhatIsOverlooked { get; init; } = true;
+    /// <summary>Local services that are not due are looked at as well, in every so many-th step of a machine, and nothing may come of it. 0: never.</summary>
+    public int ChecksWhatIsOverlookedEvery { get; init; } = OverlookedEvery;
 
     /// <summary>P4 and P5 are judged too, not only what must never happen.</summary>
     public bool JudgesLiveness { get; init; } = true;
+
+    /// <summary>What is overlooked stays so until something else happens to it: it need not be looked for in every single step.</summary>
+    private const int OverlookedEvery = 16;
 
     public long LeaseMicroseconds => (long)Lease.TotalMicroseconds;
 

@@ -128,9 +128,17 @@ internal sealed class SimulatedMachine
             RestartGrace = _world.Restarts.GraceFor(this),
             PlantedBug = scenario.Bug,
             SnapshotEvery = scenario.SnapshotEvery,
-            ChecksWhatIsOverlooked = scenario.ChecksWhatIsOverlooked,
+            ChecksWhatIsOverlookedEvery = scenario.ChecksWhatIsOverlookedEvery,
         };
-        Core = _world.Guarded(Id.Value, () => new MachineCore(settings, stored, LocalNow));
+        try
+        {
+            Core = new MachineCore(settings, stored, LocalNow);
+        }
+        catch (Exception exception)
+        {
+            throw World.Crash(Id, exception);
+        }
+
         _world.Note(Id.Value, $"the daemon starts with term {stored.HardState.Term}, vote {stored.HardState.Vote?.Value ?? "none"}, {stored.Entries.Length} entries after {stored.Base.Index}");
         _world.Checks.Started(this);
         PlanTick();
@@ -330,7 +338,16 @@ internal sealed class SimulatedMachine
             _world.Note(Id.Value, input);
         }
 
-        var outputs = _world.Guarded(Id.Value, () => Core!.Step(input, now));
+        IReadOnlyList<Output> outputs;
+        try
+        {
+            outputs = Core!.Step(input, now);
+        }
+        catch (Exception exception)
+        {
+            throw World.Crash(Id, exception);
+        }
+
         if (_freezeBeforeOutputs is not { } freeze || outputs.Count == 0)
         {
             Perform(outputs);

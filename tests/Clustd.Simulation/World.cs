@@ -17,6 +17,7 @@ internal sealed class World
     public World(Scenario scenario, Transcript transcript)
     {
         Scenario = scenario;
+        (Bound, End) = (scenario.Bound, scenario.End);
         _transcript = transcript;
         var chance = new Chance(scenario.Seed);
         Checks = new Checks(this);
@@ -38,6 +39,11 @@ internal sealed class World
     }
 
     public Scenario Scenario { get; }
+
+    /// <summary>The scenario's, reckoned once: asked for all the time.</summary>
+    public long Bound { get; }
+
+    public long End { get; }
 
     public EventQueue Events { get; } = new();
 
@@ -92,7 +98,7 @@ internal sealed class World
             _upgrades?.Begin();
         }
 
-        while (Events.PerformNext(Scenario.End))
+        while (Events.PerformNext(End))
         {
         }
 
@@ -154,16 +160,6 @@ internal sealed class World
     // Apart from all else that the seed decides: worlds without these keep their stories.
     private Chance ExtraChance(ulong which) => new(Scenario.Seed ^ (0xE874_A500_0000_0100 + which));
 
-    /// <summary>Runs code of the core: whatever it throws is a violation.</summary>
-    public T Guarded<T>(string who, Func<T> core)
-    {
-        try
-        {
-            return core();
-        }
-        catch (Exception exception) when (exception is not ViolationException)
-        {
-            throw new ViolationException(Invariant.NoCrash, $"on {who}: {exception}");
-        }
-    }
+    /// <summary>Whatever code of the core throws is a violation.</summary>
+    public static ViolationException Crash(MachineId machine, Exception exception) => new(Invariant.NoCrash, $"on {machine}: {exception}");
 }

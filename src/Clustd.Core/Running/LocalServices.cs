@@ -35,6 +35,10 @@ public sealed partial class LocalServices
     private long _arrivalCount;
     private SessionHold _lastHold = SessionHold.None;
     private ClusterState _state = ClusterState.Empty;
+
+    // Asked for in every step; found out once per state.
+    private ClusterState? _leaseOf;
+    private TimeSpan _lease;
     private string? _leavingReason;
     private bool _hasHeld;
     private bool _hasJoined;
@@ -320,8 +324,14 @@ public sealed partial class LocalServices
     {
         get
         {
-            var longest = _settings.Lease > _state.Lease ? _settings.Lease : _state.Lease;
-            return _state.SessionOf(_settings.Self) is { } session && session.Lease > longest ? session.Lease : longest;
+            if (!ReferenceEquals(_leaseOf, _state))
+            {
+                var longest = _settings.Lease > _state.Lease ? _settings.Lease : _state.Lease;
+                _lease = _state.SessionOf(_settings.Self) is { } session && session.Lease > longest ? session.Lease : longest;
+                _leaseOf = _state;
+            }
+
+            return _lease;
         }
     }
 
