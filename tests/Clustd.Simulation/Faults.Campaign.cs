@@ -127,15 +127,11 @@ internal sealed partial class Faults
         Note($"{machine.Id}'s disk is full");
         machine.CannotStart = "its disk is full";
         machine.Post(new Input.GoodbyeRequested("its disk is full"));
+        var generation = machine.Generation;
         Until(_chance.Between(Lease * 3, Lease * 8), () =>
         {
-            if (machine.IsLeaving)
-            {
-                machine.KillDaemon();
-            }
-
             machine.CannotStart = null;
-            machine.StartDaemon();
+            StartAgain(machine, generation);
         });
     }
 

@@ -367,16 +367,19 @@ internal sealed partial class Faults
 
         _world.Injections.Effects++;
         machine.Post(new Input.GoodbyeRequested("an operator stops it"));
-        // What does not get done with its goodbye is killed, as systemd would.
-        Until(_chance.Between(Lease * 3, Lease * 6), () =>
-        {
-            if (machine.IsLeaving)
-            {
-                machine.KillDaemon();
-            }
+        var generation = machine.Generation;
+        Until(_chance.Between(Lease * 3, Lease * 6), () => StartAgain(machine, generation));
+    }
 
-            machine.StartDaemon();
-        });
+    /// <summary>What does not get done with its goodbye is killed, as systemd would; also if it has not even heard of it yet.</summary>
+    private static void StartAgain(SimulatedMachine machine, int generation)
+    {
+        if (machine.IsLeaving || machine.Generation == generation)
+        {
+            machine.KillDaemon();
+        }
+
+        machine.StartDaemon();
     }
 
     private void Ask(Request request)

@@ -287,6 +287,24 @@ public sealed partial class LocalServices
     public bool HasHandedOut(SessionHold hold) => _instances.TrueForAll(instance => !instance.Answerable || !MayHaveGrace(instance) || !Runs(instance)
         || (instance.GivenUntil >= hold.Until && (instance.SaidUntil is not { } said || said >= hold.Until - (Lease / 2))));
 
+    /// <summary>
+    /// The disk does not answer, so what was granted to this machine meanwhile cannot be applied, and nobody would run it for as long as that lasts: it is given
+    /// back. Only what is in no log of this disk may be: anything else a former daemon may have begun.
+    /// </summary>
+    public void Refuse(Command.Assign assign, string reason)
+    {
+        if (!_services.TryGetValue(assign.Service, out var service))
+        {
+            _services[assign.Service] = service = new LocalService(assign.Service);
+        }
+
+        if (service.Refuse(assign.Token, reason))
+        {
+            _due.Mark(assign.Service);
+            Note(Severity.Warning, "service-refused", $"'{assign.Service}' (token {assign.Token}) is given back: {reason}", assign.Service);
+        }
+    }
+
     /// <summary>Called at the end of every step with the applied state and the hold. Decides promotions, demotions and deadlines.</summary>
     public void Reconcile(ClusterState state, SessionHold hold, Instant now, List<Output> outputs)
     {
