@@ -331,7 +331,8 @@ public sealed class MachineCore
             return;
         }
 
-        for (var index = Math.Max(_raft.DurableIndex, _replica.State.AppliedIndex) + 1; index <= _raft.Log.LastIndex; index++)
+        var known = Math.Max(_raft.DurableIndex, Math.Max(_replica.State.AppliedIndex, _raft.Log.Base.Index));
+        for (var index = known + 1; index <= _raft.Log.LastIndex; index++)
         {
             if (_raft.Log[index].Command is Command.Assign assign && assign.Machine == Settings.Self && assign.Session == session.Id)
             {

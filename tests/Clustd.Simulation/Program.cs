@@ -13,7 +13,7 @@ internal static class Program
 {
     public static int Main(string[] args)
     {
-        if (args.Any(arg => arg is "--seed" or "--seeds" or "--minutes" or "--soak"))
+        if (args.Any(arg => arg is "--seed" or "--seeds" or "--minutes" or "--soak" or "--long-run" or "--table"))
         {
             return Simulate(args);
         }
@@ -45,7 +45,19 @@ internal static class Program
             return Replay(ScenarioOf(Number("--seed", 1)) with { OnlyStrikes = Value("--only")?.Split(',').ToHashSet() });
         }
 
+        if (Array.IndexOf(args, "--table") is var table and >= 0)
+        {
+            Console.WriteLine(LongRunTable.Of(LongRunTable.Read(args.Skip(table + 1))));
+            return 0;
+        }
+
         var from = Number("--from", 1);
+        if (Value("--long-run") is { } file)
+        {
+            length ??= TimeSpan.FromMinutes(10);
+            return new LongRun(file, from, Number("--seeds", 100_000), (int)Number("--threads", 2), length.Value.TotalMinutes, ScenarioOf).Run();
+        }
+
         if (args.Contains("--digests"))
         {
             return Digests(from, Number("--seeds", 100), (int)Number("--threads", 2), ScenarioOf);
