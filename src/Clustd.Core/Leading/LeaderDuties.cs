@@ -120,7 +120,7 @@ internal sealed class LeaderDuties(MachineSettings settings, Raft.Raft raft, Rep
     {
         _isPlacementDue = true;
         // What the services should be depends on sessions, reports and definitions; these change none of them.
-        _areDefinitionsDue |= entry.Command is not (Command.Assign or Command.ReportRunning or Command.ReportStuck or Command.RequestMove or Command.AbortMove
+        _areDefinitionsDue |= entry.Command is not (Command.Assign or Command.ReportRunning or Command.ReportStarting or Command.ReportStuck or Command.RequestMove or Command.AbortMove
             or Command.ClearFailures);
         if (entry.Command is Command.EndSession end)
         {
@@ -337,6 +337,7 @@ internal sealed class LeaderDuties(MachineSettings settings, Raft.Raft raft, Rep
     {
         Command.Assign assign => assign.Service,
         Command.ReportRunning running => running.Service,
+        Command.ReportStarting starting => starting.Service,
         Command.ReportStuck stuck => stuck.Service,
         Command.Release release => release.Service,
         Command.RequestMove move => move.Service,
