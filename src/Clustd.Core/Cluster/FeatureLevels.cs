@@ -23,6 +23,9 @@ public static class FeatureLevels
     /// <summary>From here on status says that a service starts again under its token; before, it is shown as running all the time.</summary>
     public const int StartingAgain = 2;
 
+    /// <summary>From here on machines pass on what others cannot say to each other directly: the first version could not read it.</summary>
+    public const int Relay = 2;
+
     /// <summary>The cluster's level that a command needs. One line for each command that came after the first level.</summary>
     public static int Of(Command command) => command switch
     {
