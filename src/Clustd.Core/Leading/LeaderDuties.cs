@@ -8,6 +8,7 @@ namespace Clustd.Core.Leading;
 internal sealed class LeaderDuties(MachineSettings settings, Raft.Raft raft, Replica replica, AnnouncedLevels levels, List<Output> outputs)
 {
     private readonly Sessions _sessions = new(settings.PlantedBug);
+    private readonly EchoesDue _echoes = new(settings.Self, new LeaseTiming(settings.Lease));
     private readonly SortedDictionary<MachineId, MachineReport> _reports = [];
     private readonly SortedSet<MachineId> _wantSession = [];
     private readonly SortedDictionary<ServiceName, string> _reasons = [];
@@ -43,6 +44,7 @@ internal sealed class LeaderDuties(MachineSettings settings, Raft.Raft raft, Rep
     {
         replica.NoOpIndex = noOpIndex;
         _sessions.Elected(voters, now);
+        _echoes.Elected();
         _reports.Clear();
         _reasons.Clear();
         _wantSession.Clear();
@@ -121,7 +123,7 @@ internal sealed class LeaderDuties(MachineSettings settings, Raft.Raft raft, Rep
         }
     }
 
-    public void RoundConfirmed(long round)
+    public void RoundConfirmed(long round, Instant now)
     {
         if (!replica.MayDecide)
         {
@@ -130,7 +132,11 @@ internal sealed class LeaderDuties(MachineSettings settings, Raft.Raft raft, Rep
 
         foreach (var session in Live)
         {
-            SendConfirmed(session, round);
+            var incarnation = _sessions.IncarnationOf(session.Id);
+            if (_echoes.IsDue(session, replica.State, incarnation, now) && SendConfirmed(session, round))
+            {
+                _echoes.Sent(session.Id, incarnation, now);
+            }
         }
     }
 
@@ -151,6 +157,7 @@ internal sealed class LeaderDuties(MachineSettings settings, Raft.Raft raft, Rep
         if (entry.Command is Command.EndSession end)
         {
             _sessions.Forget(end.Session);
+            _echoes.Forget(end.Session);
         }
     }
 
@@ -206,11 +213,11 @@ internal sealed class LeaderDuties(MachineSettings settings, Raft.Raft raft, Rep
             : replica.AppliedAt(index),
         now);
 
-    private void SendConfirmed(Session session, long round)
+    private bool SendConfirmed(Session session, long round)
     {
         if (replica.IsEnding(session.Id) || _sessions.TakeConfirmed(session.Id, round) is not { } confirmed)
         {
-            return;
+            return false;
         }
 
         // Rule 12: the lease is the one written into the session.
@@ -223,6 +230,8 @@ internal sealed class LeaderDuties(MachineSettings settings, Raft.Raft raft, Rep
         {
             SendTo?.Invoke(session.Machine, echo);
         }
+
+        return true;
     }
 
     private void EndSessions(Instant now)
