@@ -9,19 +9,20 @@ internal sealed class DiskStalls(World world, Chance chance)
 
     public void Begin()
     {
-        world.Events.At(Math.Max(2_500_000, world.Phase.Begins) + chance.Between(0, Lease * 2), StrikeAgain);
+        var phase = world.Phase;
+        world.Events.At(Math.Max(2_500_000, world.Phase.Begins) + chance.Between(0, Lease * 2), () => StrikeAgain(phase));
         world.Events.At(world.Phase.Ends, Heal);
     }
 
-    private void StrikeAgain()
+    private void StrikeAgain(Phase phase)
     {
-        if (!world.IsChaos)
+        if (!world.IsChaos || phase != world.Phase)
         {
             return;
         }
 
         world.Injections.Strike(world.Injections.Next("d"), Pattern, Strike);
-        world.Events.After(chance.Between(Lease * 5, Lease * 15), StrikeAgain);
+        world.Events.After(chance.Between(Lease * 5, Lease * 15), () => StrikeAgain(phase));
     }
 
     private void Strike()

@@ -80,7 +80,7 @@ internal sealed partial class Faults
     {
         if (_strikes.Length > 0)
         {
-            _world.Events.At(2_500_000, StrikeAgain);
+            _world.Events.At(2_500_000, Striking());
         }
 
         _world.Events.At(_world.Phase.Ends, Quiet);
@@ -92,7 +92,7 @@ internal sealed partial class Faults
         _strikes = StrikesOf(_world.Phase);
         if (_strikes.Length > 0)
         {
-            _world.Events.After(_schedule.Between(0, _world.Phase.FaultInterval), StrikeAgain);
+            _world.Events.After(_schedule.Between(0, _world.Phase.FaultInterval), Striking());
         }
 
         _world.Events.At(_world.Phase.Ends, Quiet);
@@ -101,9 +101,16 @@ internal sealed partial class Faults
     private static ImmutableArray<(string Name, Action<Faults> Strike)> StrikesOf(Phase phase) =>
         [.. All.Concat(OfMembership).Concat(OfCampaigns).Where(pattern => phase.Patterns.Contains(pattern.Name))];
 
-    private void StrikeAgain()
+    // In this phase only: what is planned beyond its end lapses.
+    private Action Striking()
     {
-        if (!_world.IsChaos)
+        var phase = _world.Phase;
+        return () => StrikeAgain(phase);
+    }
+
+    private void StrikeAgain(Phase phase)
+    {
+        if (!_world.IsChaos || phase != _world.Phase)
         {
             return;
         }
@@ -117,7 +124,7 @@ internal sealed partial class Faults
 
         _world.Injections.Strike(number, name, () => strike(this));
         _world.Changed();
-        _world.Events.After(_schedule.Skewed(_world.Phase.FaultInterval / 8, _world.Phase.FaultInterval * 3), StrikeAgain);
+        _world.Events.After(_schedule.Skewed(_world.Phase.FaultInterval / 8, _world.Phase.FaultInterval * 3), () => StrikeAgain(phase));
     }
 
     private void Quiet()

@@ -91,7 +91,8 @@ internal sealed class Restarts(World world)
         _strikes = [.. All.Where(pattern => world.Phase.RestartPatterns.Contains(pattern.Name))];
         if (_strikes.Length > 0)
         {
-            world.Events.At(firstAt, StrikeAgain);
+            var phase = world.Phase;
+            world.Events.At(firstAt, () => StrikeAgain(phase));
         }
     }
 
@@ -138,9 +139,9 @@ internal sealed class Restarts(World world)
         });
     }
 
-    private void StrikeAgain()
+    private void StrikeAgain(Phase phase)
     {
-        if (!world.IsChaos)
+        if (!world.IsChaos || phase != world.Phase)
         {
             return;
         }
@@ -155,7 +156,7 @@ internal sealed class Restarts(World world)
         world.Injections.Strike(number, name, () => strike(this));
         // With nothing else going on, most restarts come after everything has settled: those are watched.
         var pause = world.Phase.Patterns.IsEmpty && _schedule.Happens(0.7) ? world.Bound + (Lease * 2) : world.Phase.FaultInterval;
-        world.Events.After(pause + _schedule.Between(0, Lease * 2), StrikeAgain);
+        world.Events.After(pause + _schedule.Between(0, Lease * 2), () => StrikeAgain(phase));
     }
 
     private void Restart(SimulatedMachine machine, long away, Action<bool>? exited = null, Action? back = null)
