@@ -46,6 +46,12 @@ public sealed class Machine : IDisposable
 
     public SortedDictionary<string, string> Environment { get; }
 
+    /// <summary>For the daemon, and what it starts, in addition.</summary>
+    public SortedDictionary<string, string> DaemonEnvironment { get; } = new(StringComparer.Ordinal);
+
+    /// <summary>Behind <c>clustd run --config FILE</c>.</summary>
+    public IReadOnlyList<string> RunOptions { get; set; } = [];
+
     public string DataDirectory => Path.Combine(Home, "data");
 
     public string ConfigPath => Path.Combine(Home, "config.yml");
@@ -62,9 +68,11 @@ public sealed class Machine : IDisposable
     public void Start()
     {
         // The shell is replaced by the daemon: the pid is the daemon's, and its driver process inherits the log, not a pipe to us.
-        string[] command = ["/bin/sh", "-c", "exec \"$@\" >>\"$E2E_LOG\" 2>&1 </dev/null", "sh", .. InNamespace(ClustdProgram.Path, "run", "--config", ConfigPath)];
+        string[] command = ["/bin/sh", "-c", "exec \"$@\" >>\"$E2E_LOG\" 2>&1 </dev/null", "sh", .. InNamespace([ClustdProgram.Path, "run", "--config", ConfigPath, .. RunOptions])];
+        var environment = new Dictionary<string, string>(Environment) { ["E2E_LOG"] = LogPath };
+        foreach (var (name, value) in DaemonEnvironment) environment[name] = value;
         _daemon?.Dispose();
-        _daemon = Process.Start(ClustdProgram.StartInfo(command, new Dictionary<string, string>(Environment) { ["E2E_LOG"] = LogPath }))!;
+        _daemon = Process.Start(ClustdProgram.StartInfo(command, environment))!;
     }
 
     /// <summary>The daemon's exit code, once it has ended.</summary>
