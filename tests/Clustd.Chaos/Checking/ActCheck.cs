@@ -89,7 +89,7 @@ internal static class ActCheck
             var key = (decided.Service!, decided.Token!.Value);
             if (granted.TryGetValue(key, out var other) && other != decided.Machine)
                 findings.Add(ViolationKind.TwoHolders, decided.At, $"'{decided.Service}': token {decided.Token} was granted to {other} and to {decided.Machine}.");
-            granted[key] = decided.Machine!;
+            granted.TryAdd(key, decided.Machine!);
         }
 
         return granted;

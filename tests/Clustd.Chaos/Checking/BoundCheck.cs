@@ -12,6 +12,9 @@ internal static class BoundCheck
     // Two commits, a message's way, and the start of the app (guard, shell) on a machine that does other things as well.
     private const long CommitsAndStartUs = 250_000;
 
+    // An app that is killed with its machine has acted a few ms before.
+    private const long BetweenActsUs = 50_000;
+
     /// <summary>What P4 adds to the printed bound in words: an election that runs just then, one split vote included, commits, and the app's own start.</summary>
     public static long AllowanceUs(RoundStarted round) => (round.LeaseMs * 1000 / 2) + CommitsAndStartUs;
 
@@ -38,7 +41,7 @@ internal static class BoundCheck
         var bound = round.Round.BoundMs * 1000;
         var lost = round.Faults.FirstOrDefault(fault => fault.Began.LosesMachine() && fault.Began.Machines.Contains(last.Machine)
             && fault.Began.At >= last.Until - bound && fault.Began.At <= nextAt && fault.EndedAt >= last.Until);
-        var since = lost is not null && lost.Began.At < last.Until && next?.Token != last.Token ? lost.Began.At : last.Until;
+        var since = lost is not null && lost.Began.At < last.Until + BetweenActsUs && next?.Token != last.Token ? lost.Began.At : last.Until;
         var owed = health.Owed(last.Service, last.Machine, since, nextAt);
         foreach (var (from, until) in owed) Miss(round, findings, last, next, from, until, bound);
         if (next is null || next.Token == last.Token) return;

@@ -21,6 +21,7 @@ public sealed class HealthMap
     private readonly List<(string Machine, long From, long Until)> _hidden = [];
     private readonly List<(string Machine, string? Service, long From, long Until)> _unable = [];
     private readonly List<(long From, long Until)> _paused = [];
+    private readonly List<(string Machine, long At)> _turns = [];
     private readonly ImmutableArray<long> _changes;
 
     public HealthMap(RoundView round)
@@ -43,16 +44,20 @@ public sealed class HealthMap
 
     public bool HasMajority(long at) => Majorities(at).Any();
 
-    /// <summary>The times within which a service was owed a master.</summary>
+    /// <summary>
+    /// The times within which a service was owed a master. Each ends, and another one begins, when the holder's machine is healthy again (it may have kept its
+    /// session), and when it is lost after that, which is another loss.
+    /// </summary>
     /// <param name="holder">Who was its master before; null: nobody.</param>
     public IReadOnlyList<(long From, long Until)> Owed(string service, string? holder, long from, long until)
     {
         var owed = new List<(long From, long Until)>();
+        var again = _turns.Where(turn => turn.Machine == holder).Select(turn => turn.At).ToHashSet();
         long[] points = [from, .. _changes.Where(at => at > from && at < until), until];
         for (var each = 0; each + 1 < points.Length; each++)
         {
             if (points[each] == points[each + 1] || !IsOwed(service, holder, points[each])) continue;
-            if (owed is [.., var last] && last.Until == points[each]) owed[^1] = (last.From, points[each + 1]);
+            if (owed is [.., var last] && last.Until == points[each] && !again.Contains(points[each])) owed[^1] = (last.From, points[each + 1]);
             else owed.Add((points[each], points[each + 1]));
         }
 
@@ -92,8 +97,12 @@ public sealed class HealthMap
         foreach (var machine in began.Machines)
         {
             var recovered = RecoveredAt(fault, machine);
-            if (began.ImpairsMachines()) _ill.Add((machine, began.At, recovered));
             if (began.HidesOutage()) _hidden.Add((machine, began.At, recovered));
+            if (!began.ImpairsMachines()) continue;
+            // A machine that is ill already is not lost again.
+            if (IsHealthy(machine, began.At)) _turns.Add((machine, began.At));
+            _ill.Add((machine, began.At, recovered));
+            _turns.Add((machine, recovered));
         }
     }
 

@@ -7,9 +7,11 @@ namespace Clustd.Chaos.Faults;
 internal sealed class CpuGroup : IDisposable
 {
     private const int PeriodUs = 100_000;
+    private const int RealTimePeriodUs = 1_000_000; // The kernel's own.
     private static readonly string[] RootsV1 = ["/sys/fs/cgroup/cpu", "/sys/fs/cgroup/cpu,cpuacct"];
     private const string RootV2 = "/sys/fs/cgroup";
     private readonly string _directory;
+    private bool _isGone;
 
     private CpuGroup(string directory) => _directory = directory;
 
@@ -37,6 +39,9 @@ internal sealed class CpuGroup : IDisposable
             {
                 File.WriteAllText(Path.Combine(directory, "cpu.cfs_period_us"), $"{PeriodUs}");
                 File.WriteAllText(Path.Combine(directory, "cpu.cfs_quota_us"), quota);
+                // Where real-time threads need a budget of their own, they get the same share; without one they could not be taken in.
+                var budget = Path.Combine(directory, "cpu.rt_runtime_us");
+                if (File.Exists(budget)) File.WriteAllText(budget, $"{(int)(RealTimePeriodUs * share)}");
             }
 
             return group;
@@ -64,7 +69,11 @@ internal sealed class CpuGroup : IDisposable
         return added;
     }
 
-    public void Dispose() => Remove(_directory);
+    public void Dispose()
+    {
+        if (!_isGone) Remove(_directory);
+        _isGone = true;
+    }
 
     public static void Remove(string directory)
     {
@@ -93,7 +102,7 @@ internal sealed class CpuGroup : IDisposable
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            return false; // It ended, or has a thread with a real-time priority where those have no budget in such a group.
+            return false; // It ended, or may not be moved: how many were is written down.
         }
     }
 

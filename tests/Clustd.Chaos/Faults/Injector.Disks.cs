@@ -69,18 +69,16 @@ internal sealed partial class Injector
     {
         var machine = keeper.Machine;
         var variant = StoreDamage.Variants[planned.OtherPick % StoreDamage.Variants.Count];
+        var copy = variant.StartsWith("set back", StringComparison.Ordinal) ? await CopyAsync(planned, keeper) : null;
         var id = Begin(planned, Ids(keeper), variant);
-        keeper.Down();
-        machine.KillEverything();
-        var copy = variant.StartsWith("set back", StringComparison.Ordinal) ? await AgeAsync(planned, keeper) : null;
+        await keeper.KillAsync();
         var done = StoreDamage.Do(machine.DataDirectory, variant, planned.Pick, planned.Level, copy);
         keeper.Start();
         await Task.Delay(planned.For);
         // What an operator does with a store that cannot be read, or was set back: away with it. One that was not hurt where it matters goes on.
         if (!await IsAliveAsync(machine))
         {
-            keeper.Down();
-            machine.KillEverything();
+            await keeper.KillAsync();
             StoreDamage.Wipe(machine.DataDirectory);
             keeper.Start();
             done += ", wiped";
@@ -93,25 +91,33 @@ internal sealed partial class Injector
     }
 
     // A copy, and then a newer store than that. Null where the leader would not notice, which is a known limit: it remembers what it was told since it was elected.
-    private async Task<string?> AgeAsync(PlannedFault planned, Keeper keeper)
+    private async Task<string?> CopyAsync(PlannedFault planned, Keeper keeper)
     {
         var machine = keeper.Machine;
         var copy = Path.Combine(machine.Home, "copy");
         if (Directory.Exists(copy)) Directory.Delete(copy, recursive: true);
+        var id = Begin(planned, Ids(keeper), "down for a moment, for a copy of its store");
+        await keeper.KillAsync();
         StoreDamage.Copy(machine.DataDirectory, copy);
         keeper.Start();
         await ReadyAsync(machine, TimeSpan.FromSeconds(20));
+        End(id);
         var leader = await cluster.Machines.LeaderAsync();
-        for (var turn = 0; turn < 3; turn++)
+        await _marks.WaitAsync();
+        try
         {
-            if (await _operator.RunAsync(machine, "drain", machine.Id) != 0 || await _operator.UndoAsync("undrain", machine.Id) != 0) break;
+            for (var turn = 0; turn < 3; turn++)
+            {
+                if (await _operator.RunAsync(machine, "drain", machine.Id) != 0 || await _operator.UndoAsync("undrain", machine.Id) != 0) break;
+            }
+        }
+        finally
+        {
+            _marks.Release();
         }
 
         await Task.Delay(200);
-        var isSafe = leader is not null && leader != machine && Volatile.Read(ref _active) == 1 && await cluster.Machines.LeaderAsync() == leader;
-        keeper.Down();
-        machine.KillEverything();
-        return isSafe ? copy : null;
+        return leader is not null && leader != machine && Volatile.Read(ref _active) == 1 && await cluster.Machines.LeaderAsync() == leader ? copy : null;
     }
 
     private static async Task<bool> IsAliveAsync(Machine machine) => await machine.StatusAsync() is { IsKnown: true } status && status.Alive.Contains(machine.Id);

@@ -16,8 +16,7 @@ internal sealed partial class Injector
         try
         {
             var id = Begin(planned, Ids(keeper), "");
-            keeper.Down();
-            keeper.Machine.KillEverything();
+            await keeper.KillAsync();
             await Task.Delay(planned.For);
             keeper.Start();
             End(id);

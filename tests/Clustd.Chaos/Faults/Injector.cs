@@ -14,6 +14,9 @@ internal sealed partial class Injector(Cluster cluster)
     private int _last;
     private int _active;
 
+    /// <summary>The harness could not do what it wanted to; the cluster's state is not known any more.</summary>
+    public bool HasFailed { get; private set; }
+
     /// <summary>From the fault's beginning to its end.</summary>
     public async Task RunAsync(PlannedFault planned)
     {
@@ -44,6 +47,13 @@ internal sealed partial class Injector(Cluster cluster)
                 FaultKind.LeaderMoved => MoveLeaderAsync(planned),
                 _ => throw new ArgumentOutOfRangeException(nameof(planned), planned.Kind, "Nobody knows how to do this."),
             });
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException or System.ComponentModel.Win32Exception or TimeoutException or InvalidOperationException)
+        {
+            // It may be half done, and then it cannot be undone: this cluster is given up.
+            HasFailed = true;
+            Skip(planned, $"the harness failed: {e.Message}");
+            Console.WriteLine(e);
         }
         finally
         {

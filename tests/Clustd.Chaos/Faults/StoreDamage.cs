@@ -33,17 +33,17 @@ internal static class StoreDamage
         }
     }
 
-    /// <summary>All but the filler's place is empty then.</summary>
+    /// <summary>Takes the store away: the next daemon finds none.</summary>
     public static void Wipe(string directory)
     {
-        foreach (var file in Directory.EnumerateFiles(directory)) File.Delete(file);
-        foreach (var below in Directory.EnumerateDirectories(directory)) Directory.Delete(below, recursive: true);
+        foreach (var file in Directory.EnumerateFiles(directory, "state.db*")) File.Delete(file);
     }
 
+    /// <summary>Copies the files of a store whose daemon is down.</summary>
     public static void Copy(string from, string to)
     {
         Directory.CreateDirectory(to);
-        foreach (var file in Directory.EnumerateFiles(from)) File.Copy(file, Path.Combine(to, Path.GetFileName(file)), overwrite: true);
+        foreach (var file in Directory.EnumerateFiles(from, "state.db*")) File.Copy(file, Path.Combine(to, Path.GetFileName(file)), overwrite: true);
     }
 
     private static string Victim(string directory, int pick)

@@ -42,20 +42,23 @@ internal sealed class ChaosRun(Arguments arguments, string directory, Cancellati
 
     private async Task RoundAsync(RoundPlan plan, HistoryFile history, TimeSpan until)
     {
-        await using var cluster = await Cluster.StartAsync(plan, history, arguments.Lease);
+        await using var cluster = Cluster.Prepare(plan, history, arguments.Lease);
         var first = history.All().Count;
+        var missing = await cluster.StartAsync();
         cluster.Begin(new RoundStarted(
             ActObserver.Now, plan.Round, [.. cluster.Keepers.Select(keeper => keeper.Id)], [.. Cluster.Services], (long)arguments.Lease.TotalMilliseconds, Cluster.KillTimeoutMs,
             (long)Clustd.Config.FailoverBound.Of(arguments.Lease, TimeSpan.FromMilliseconds(Cluster.KillTimeoutMs)).TotalMilliseconds));
+        if (missing is not null) history.Add(new HealthWaited(ActObserver.Now - (long)Eventually.Patience.TotalMicroseconds, ActObserver.Now, $"a new cluster did not begin: {missing}"));
         var injector = new Injector(cluster);
-        var isWell = true;
-        foreach (var episode in plan.Episodes)
+        var isWell = missing is null;
+        foreach (var episode in plan.Episodes.TakeWhile(_ => isWell))
         {
             await Task.WhenAll(episode.Faults.Where(fault => arguments.Only.IsEmpty || arguments.Only.Contains(fault.Kind)).Select(injector.RunAsync));
-            if (episode.IsAwaited) isWell = await Health.WaitAsync(cluster, cancellationToken);
+            if (injector.HasFailed) isWell = false;
+            else if (episode.IsAwaited) isWell = await Health.WaitAsync(cluster, cancellationToken);
             await Task.Delay(episode.Quiet, CancellationToken.None);
             Progress(cluster);
-            if (!isWell || Elapsed >= until || cancellationToken.IsCancellationRequested) break;
+            if (Elapsed >= until || cancellationToken.IsCancellationRequested) break;
         }
 
         if (isWell && await Health.WaitAsync(cluster, cancellationToken))

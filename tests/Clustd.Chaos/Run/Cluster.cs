@@ -49,21 +49,21 @@ internal sealed class Cluster : IAsyncDisposable
 
     public Watcher Watcher { get; }
 
-    public static async Task<Cluster> StartAsync(RoundPlan plan, HistoryFile history, TimeSpan lease)
+    /// <summary>Makes directories and wires, and starts nothing.</summary>
+    public static Cluster Prepare(RoundPlan plan, HistoryFile history, TimeSpan lease) => new(plan, history, lease);
+
+    /// <summary>Starts all daemons and waits until all is well; else what is not.</summary>
+    public async Task<string?> StartAsync()
     {
-        var cluster = new Cluster(plan, history, lease);
+        foreach (var keeper in Keepers) keeper.Start();
         try
         {
-            foreach (var keeper in cluster.Keepers) keeper.Start();
-            await Eventually.IsTrue(async () => await Health.MissingAsync(cluster) is null, "the new cluster is healthy");
-            return cluster;
+            await Eventually.IsTrue(async () => await Health.MissingAsync(this) is null, "the new cluster is healthy");
+            return null;
         }
-        catch (TimeoutException e)
+        catch (TimeoutException)
         {
-            var missing = await Health.MissingAsync(cluster);
-            var logs = cluster.Machines.Logs(20);
-            await cluster.DisposeAsync();
-            throw new InvalidOperationException($"The cluster did not become healthy: {missing}. {e.Message}\n{logs}", e);
+            return await Health.MissingAsync(this);
         }
     }
 

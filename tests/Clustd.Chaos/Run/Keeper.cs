@@ -64,6 +64,14 @@ internal sealed class Keeper : IDisposable
         lock (_gate) _isUp = false;
     }
 
+    /// <summary>All processes at once, as if the power was cut; returns when the kernel has let go of what the daemon had open.</summary>
+    public async Task KillAsync()
+    {
+        Down();
+        Machine.KillEverything();
+        await Machine.ExitAsync();
+    }
+
     /// <summary>Looks after the daemon; called often.</summary>
     public void Look()
     {

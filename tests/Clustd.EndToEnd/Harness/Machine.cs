@@ -134,7 +134,7 @@ public sealed class Machine : IDisposable
         {
             return await _client.GetFromJsonAsync<JsonElement>(path);
         }
-        catch (Exception e) when (e is HttpRequestException or TaskCanceledException or JsonException)
+        catch (Exception e) when (IsLost(e) || e is JsonException)
         {
             return null;
         }
@@ -155,7 +155,7 @@ public sealed class Machine : IDisposable
             using var answer = await _client.PostAsync(path, new StringContent(json, new MediaTypeHeaderValue("application/json")));
             return answer.IsSuccessStatusCode;
         }
-        catch (Exception e) when (e is HttpRequestException or TaskCanceledException)
+        catch (Exception e) when (IsLost(e))
         {
             return false;
         }
@@ -166,6 +166,9 @@ public sealed class Machine : IDisposable
         _client.Dispose();
         _daemon?.Dispose();
     }
+
+    // SocketException: HttpClient asks a connection of ours where it leads, and lets the error through if the other side has closed it by then.
+    private static bool IsLost(Exception e) => e is HttpRequestException or TaskCanceledException or System.Net.Sockets.SocketException;
 
     private string[] InNamespace(params string[] command) => Namespace is { } name ? ["ip", "netns", "exec", name, .. command] : command;
 }
