@@ -53,7 +53,9 @@ internal sealed class ChaosRun(Arguments arguments, string directory, Cancellati
         var isWell = missing is null;
         foreach (var episode in plan.Episodes.TakeWhile(_ => isWell))
         {
-            await Task.WhenAll(episode.Faults.Where(fault => arguments.Only.IsEmpty || arguments.Only.Contains(fault.Kind)).Select(injector.RunAsync));
+            var faults = episode.Faults.Where(fault => arguments.Only.IsEmpty || arguments.Only.Contains(fault.Kind)).ToList();
+            if (faults.Count == 0) continue;
+            await Task.WhenAll(faults.Select(injector.RunAsync));
             if (injector.HasFailed) isWell = false;
             else if (episode.IsAwaited) isWell = await Health.WaitAsync(cluster, cancellationToken);
             await Task.Delay(episode.Quiet, CancellationToken.None);

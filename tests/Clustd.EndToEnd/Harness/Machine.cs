@@ -71,7 +71,7 @@ public sealed class Machine : IDisposable
         string[] command = ["/bin/sh", "-c", "exec \"$@\" >>\"$E2E_LOG\" 2>&1 </dev/null", "sh", .. InNamespace([ClustdProgram.Path, "run", "--config", ConfigPath, .. RunOptions])];
         var environment = new Dictionary<string, string>(Environment) { ["E2E_LOG"] = LogPath };
         foreach (var (name, value) in DaemonEnvironment) environment[name] = value;
-        _daemon?.Dispose();
+        // The one before is left to the collector: somebody may be asking it whether it runs.
         _daemon = Process.Start(ClustdProgram.StartInfo(command, environment))!;
     }
 
