@@ -28,7 +28,12 @@ public sealed class HealthMap
     {
         _round = round;
         foreach (var fault in round.Faults) Add(fault);
-        foreach (var end in round.Records.OfType<DaemonEnded>()) _ill.Add((end.Machine, end.At, round.AnswersAfter(end.Machine, end.At)));
+        foreach (var end in round.Records.OfType<DaemonEnded>())
+        {
+            _ill.Add((end.Machine, end.At, round.AnswersAfter(end.Machine, end.At)));
+            _turns.Add((end.Machine, end.At));
+        }
+
         foreach (var (subject, from, until) in Marks("drain", "undrain")) _unable.Add((subject, null, from, until));
         foreach (var (_, from, until) in Marks("pause", "unpause")) _paused.Add((from, until));
         AddCoolDowns();

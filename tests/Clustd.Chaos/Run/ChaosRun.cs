@@ -12,6 +12,7 @@ internal sealed class ChaosRun(Arguments arguments, string directory, Cancellati
 {
     private static readonly TimeSpan ShortestRound = TimeSpan.FromSeconds(20); // A cluster that lives for less has hardly begun.
     private readonly long _since = ActObserver.Now;
+    private readonly HashSet<(string Machine, int Fault)> _ended = [];
     private int _faults;
     private int _takeovers;
     private int _violations;
@@ -107,7 +108,7 @@ internal sealed class ChaosRun(Arguments arguments, string directory, Cancellati
             case FaultSkipped skipped:
                 Say($"not injected: {FaultEffects.Text(skipped.Kind)}: {skipped.Why}");
                 break;
-            case DaemonEnded end:
+            case DaemonEnded end when _ended.Add((end.Machine, _faults)): // One that cannot start is tried again and again.
                 Say($"the daemon of {end.Machine} ended with {end.ExitCode}: {end.LastWords}");
                 break;
             case HealthWaited { Missing: { } missing }:

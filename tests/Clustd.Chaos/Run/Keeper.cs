@@ -113,5 +113,10 @@ internal sealed class Keeper : IDisposable
             new Dictionary<string, string>(Machine.Environment) { ["E2E_LOG"] = Path.Combine(Machine.Home, "drivers.log") }))!;
     }
 
-    private static string LastWords(string log) => string.Join(" / ", log.TrimEnd().Split('\n').TakeLast(3));
+    // The error, if it said one at its end.
+    private static string LastWords(string log)
+    {
+        var lines = log.TrimEnd().Split('\n');
+        return lines.TakeLast(8).LastOrDefault(line => line.Contains(" error ", StringComparison.Ordinal) || line.Contains("rror:", StringComparison.Ordinal) || line.Contains("xception", StringComparison.Ordinal)) ?? lines[^1];
+    }
 }
