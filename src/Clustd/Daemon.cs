@@ -87,7 +87,7 @@ public sealed class Daemon : IAsyncDisposable
             Clock = () => MachineClock.Now,
             Perform = Router().Perform,
             Crash = OnBrokenInvariant,
-            TurnCompleted = options.TurnCompleted,
+            TurnCompleted = OnTurnCompleted,
         });
         _api = new Api(
             new ApiServices
@@ -201,6 +201,12 @@ public sealed class Daemon : IAsyncDisposable
     {
         IsRestarting = true;
         _completion.TrySetResult(_exitCode);
+    }
+
+    private void OnTurnCompleted()
+    {
+        _options.TurnCompleted();
+        _network.Beat();
     }
 
     private void OnPersisted(long sequence) => _loop.Post(new Input.Persisted(sequence));

@@ -141,7 +141,15 @@ internal sealed class DriverLink : IDisposable
             {
                 if (!_dropsQueue)
                 {
-                    await _rpc.SendAsync(message, _abort.Token).AsTask().WaitAsync(SendLimit);
+                    var sending = _rpc.SendAsync(message, _abort.Token);
+                    if (sending.IsCompletedSuccessfully)
+                    {
+                        sending.GetAwaiter().GetResult(); // The kernel took it, as nearly always: no timer was needed.
+                    }
+                    else
+                    {
+                        await sending.AsTask().WaitAsync(SendLimit);
+                    }
                 }
             }
 

@@ -29,6 +29,7 @@ public sealed partial class PeerNetwork : IAsyncDisposable
     private readonly Lock _gate = new();
     private readonly List<PeerDialer> _dialers = []; // in the order of the configuration
     private bool _started;
+    private long _beatAt;
 
     /// <exception cref="FormatException">One of the addresses is none; three parts.</exception>
     public PeerNetwork(PeerNetworkOptions options, Action<PeerEvent> sink, ILogger logger, TimeProvider time)
@@ -38,6 +39,7 @@ public sealed partial class PeerNetwork : IAsyncDisposable
         _time = time;
         _table = new PeerTable(_options, sink, logger, time);
         _greeting = new PeerGreeting(_options, _table, time);
+        _beatAt = time.GetTimestamp();
         SetAddresses(options.Addresses);
     }
 
@@ -112,6 +114,24 @@ public sealed partial class PeerNetwork : IAsyncDisposable
         }
 
         _table.Find(machineId)?.Send(message.Span, urgent);
+    }
+
+    /// <summary>
+    /// Keeps idle connections alive and notices dead ones. To be called again and again, ten times within <see cref="PeerNetworkOptions.SilenceMax"/> at least; more often costs
+    /// next to nothing. One caller at a time: the daemon's loop, which wakes anyway, where a timer for each connection woke two or three threads more.
+    /// </summary>
+    public void Beat()
+    {
+        if (_time.GetElapsedTime(_beatAt) < _options.SilenceMax / PeerLink.BeatsPerSilence)
+        {
+            return;
+        }
+
+        _beatAt = _time.GetTimestamp();
+        foreach (var link in _table.Links)
+        {
+            link.Beat();
+        }
     }
 
     /// <summary>Closes the connection and tells the other side why; raises <see cref="PeerEvent.PeerLost"/> on both. Neither dials for a second.</summary>
