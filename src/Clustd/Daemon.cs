@@ -181,7 +181,7 @@ public sealed class Daemon : IAsyncDisposable
 
     private OutputRouter Router() => new()
     {
-        Send = send => _network.Send(send.To.Value, PeerMail.Write(send.Message)),
+        Send = send => _network.Send(send.To.Value, PeerMail.WriteInPassing(send.Message)),
         Disconnect = disconnect => _network.Close(disconnect.Machine.Value, disconnect.Reason),
         Persist = _writer.Persist,
         DriverAccepted = _hub.Perform,
