@@ -74,6 +74,7 @@ public sealed class Daemon : IAsyncDisposable
                 Incarnation = incarnation,
             },
             OnPeerEvent,
+            () => _loop!.TurnHere(),
             loggers.CreateLogger<PeerNetwork>(),
             TimeProvider.System);
         _hub = new DriverHub(
@@ -255,7 +256,7 @@ public sealed class Daemon : IAsyncDisposable
             case PeerEvent.PeerMessageReceived received:
                 if (PeerMail.TryRead(received.Message.Span, out var message, out var problem))
                 {
-                    _loop.Post(new Input.PeerSpoke(new MachineId(received.MachineId), message));
+                    _loop.PostQuietly(new Input.PeerSpoke(new MachineId(received.MachineId), message)); // A turn follows when all that came with it is posted.
                 }
                 else if (_complaints.MaySpeak(received.MachineId))
                 {

@@ -205,7 +205,15 @@ internal sealed class PeerLink
                 switch (frame.Type)
                 {
                     case WebSocketMessageType.Binary:
-                        ReceiveBatch(frame.Payload.Span);
+                        try
+                        {
+                            ReceiveBatch(frame.Payload.Span);
+                        }
+                        finally
+                        {
+                            _table.ReceivedAll();
+                        }
+
                         break;
                     case WebSocketMessageType.Text:
                         ReceiveControl(PeerControl.Decode(frame.Payload.Span));

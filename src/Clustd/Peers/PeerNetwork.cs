@@ -31,13 +31,16 @@ public sealed partial class PeerNetwork : IAsyncDisposable
     private bool _started;
     private long _beatAt;
 
+    /// <param name="received">
+    /// Called after the messages that came together, on the thread that received them: act on them now. Unlike the sink it may send and close connections.
+    /// </param>
     /// <exception cref="FormatException">One of the addresses is none; three parts.</exception>
-    public PeerNetwork(PeerNetworkOptions options, Action<PeerEvent> sink, ILogger logger, TimeProvider time)
+    public PeerNetwork(PeerNetworkOptions options, Action<PeerEvent> sink, Action received, ILogger logger, TimeProvider time)
     {
         _options = options with { SelfAddress = PeerAddress.Parse(options.SelfAddress).ToString() };
         _logger = logger;
         _time = time;
-        _table = new PeerTable(_options, sink, logger, time);
+        _table = new PeerTable(_options, sink, received, logger, time);
         _greeting = new PeerGreeting(_options, _table, time);
         _beatAt = time.GetTimestamp();
         SetAddresses(options.Addresses);

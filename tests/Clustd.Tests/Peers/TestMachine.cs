@@ -78,6 +78,7 @@ internal sealed class TestMachine : IAsyncDisposable
         var network = new PeerNetwork(
             (with ?? (same => same))(options),
             raised => machine!.Add(raised), // nothing happens before the start, and by then it is there
+            static () => { },
             NullLogger.Instance,
             TimeProvider.System);
         var builder = WebApplication.CreateSlimBuilder();
