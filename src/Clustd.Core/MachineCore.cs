@@ -285,7 +285,7 @@ public sealed class MachineCore
         _stalls.Continue(now);
         _holder.IsDiskStalled = _raft.HoldsBack;
         _local.Stalled = _stalls.Sentence;
-        if (_raft.IsLeader)
+        if (_raft.IsLeader && _duties.KnownReport(Settings.Self) != _local.Report.Version)
         {
             _duties.ReportReceived(Settings.Self, _local.Report); // A leader that leaves must not choose itself again.
         }

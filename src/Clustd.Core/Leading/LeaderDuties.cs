@@ -11,6 +11,8 @@ internal sealed class LeaderDuties(MachineSettings settings, Raft.Raft raft, Rep
     private readonly SortedDictionary<MachineId, MachineReport> _reports = [];
     private readonly SortedSet<MachineId> _wantSession = [];
     private readonly SortedDictionary<ServiceName, string> _reasons = [];
+    private readonly Func<Session, Instant> _openedAt = replica.OpenedAt;
+    private readonly Func<long, Instant> _appliedAt = replica.AppliedAt;
     private Instant _placementWakeAt = Instant.Never;
     private bool _isPlacementDue;
     private bool _areDefinitionsDue = true;
@@ -48,14 +50,14 @@ internal sealed class LeaderDuties(MachineSettings settings, Raft.Raft raft, Rep
 
     public long KnownReport(MachineId machine) => _reports.TryGetValue(machine, out var report) ? report.Version : 0;
 
-    public ImmutableArray<SessionAge> Ages(Instant now) => _sessions.Ages(replica.State, replica.OpenedAt, now);
+    public ImmutableArray<SessionAge> Ages(Instant now) => _sessions.Ages(replica.State, _openedAt, now);
 
     /// <summary>What this leader remembers as a voter at the beginning of a round (rule 5).</summary>
     public void AcknowledgeOwnRound(VoterAges ages)
     {
-        foreach (var (session, at) in _sessions.Instants(replica.State, replica.OpenedAt))
+        foreach (var session in replica.State.SessionList)
         {
-            ages.Remember(session, at);
+            ages.Remember(session.Id, _sessions.LastKnown(session, replica.OpenedAt(session)));
         }
     }
 
@@ -102,7 +104,7 @@ internal sealed class LeaderDuties(MachineSettings settings, Raft.Raft raft, Rep
             return; // Rule 6. The stamps stay: a later round confirms them, too.
         }
 
-        foreach (var (_, session) in replica.State.Sessions)
+        foreach (var session in replica.State.SessionList)
         {
             SendConfirmed(session, round);
         }
@@ -160,9 +162,9 @@ internal sealed class LeaderDuties(MachineSettings settings, Raft.Raft raft, Rep
             }
 
             var earliest = _placementWakeAt;
-            foreach (var (id, session) in replica.State.Sessions)
+            foreach (var session in replica.State.SessionList)
             {
-                if (!replica.IsEnding(id) && !replica.IsGraceUnderWay(id))
+                if (!replica.IsEnding(session.Id) && !replica.IsGraceUnderWay(session.Id))
                 {
                     earliest = Instant.Min(earliest, EndsAt(session));
                 }
@@ -201,7 +203,7 @@ internal sealed class LeaderDuties(MachineSettings settings, Raft.Raft raft, Rep
 
     private void EndSessions(Instant now)
     {
-        foreach (var (_, session) in replica.State.Sessions)
+        foreach (var session in replica.State.SessionList)
         {
             if (now >= EndsAt(session) && !replica.IsEnding(session.Id) && !replica.IsGraceUnderWay(session.Id))
             {
@@ -221,7 +223,7 @@ internal sealed class LeaderDuties(MachineSettings settings, Raft.Raft raft, Rep
             session = session with { Graces = session.Graces.RemoveRange(session.Graces.Values.Where(grace => grace.Index < replica.NoOpIndex).Select(grace => grace.Id)) };
         }
 
-        return _sessions.EndsAt(session, replica.OpenedAt(session), replica.AppliedAt);
+        return _sessions.EndsAt(session, replica.OpenedAt(session), _appliedAt);
     }
 
     private void OpenSessions(Instant now)

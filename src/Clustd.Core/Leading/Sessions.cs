@@ -109,13 +109,19 @@ internal sealed class Sessions(PlantedBug bug)
     /// <summary>When the newest stamp known for this session was received, by this leader or by those before it, on this clock.</summary>
     public Instant LastKnown(Session session, Instant openedAt)
     {
+        // What this leader received itself is the latest: voters were heard when it was elected, and a stamp counts only once its session's opening is applied.
+        if (_tracked.TryGetValue(session.Id, out var tracked) && tracked.ReceivedAt is { } received)
+        {
+            return received;
+        }
+
         var latest = openedAt;
         foreach (var voter in _voters)
         {
             latest = Instant.Max(latest, voter.Instants.TryGetValue(session.Id, out var instant) ? instant : voter.Others);
         }
 
-        return _tracked.TryGetValue(session.Id, out var tracked) && tracked.ReceivedAt is { } received ? Instant.Max(latest, received) : latest;
+        return latest;
     }
 
     /// <summary>
@@ -127,6 +133,11 @@ internal sealed class Sessions(PlantedBug bug)
         var wait = bug == PlantedBug.NoStretch ? session.Lease : LeaseTiming.Stretch(session.Lease);
         var extension = _tracked.TryGetValue(session.Id, out var tracked) ? tracked.Extension : TimeSpan.Zero;
         var ends = LastKnown(session, openedAt) + wait + extension;
+        if (session.Graces.IsEmpty)
+        {
+            return ends; // As nearly always; and to go through nothing is not free.
+        }
+
         foreach (var grace in session.Graces.Values)
         {
             ends = Instant.Max(ends, appliedAt(grace.Index) + (bug == PlantedBug.NoStretch ? grace.Duration : LeaseTiming.Stretch(grace.Duration)));
@@ -158,18 +169,14 @@ internal sealed class Sessions(PlantedBug bug)
     /// <summary>Ages of the newest stamps, for the rounds.</summary>
     public ImmutableArray<SessionAge> Ages(ClusterState state, Func<Session, Instant> openedAt, Instant now)
     {
-        var ages = ImmutableArray.CreateBuilder<SessionAge>(state.Sessions.Count);
-        foreach (var session in state.Sessions.Values)
+        var ages = ImmutableArray.CreateBuilder<SessionAge>(state.SessionList.Length);
+        foreach (var session in state.SessionList)
         {
             ages.Add(new SessionAge(session.Id, VoterAges.AgeOf(LastKnown(session, openedAt(session)), now)));
         }
 
-        return ages.DrainToImmutable();
+        return ages.MoveToImmutable();
     }
-
-    /// <summary>The instants behind <see cref="Ages"/>: what this leader remembers as a voter when it begins a round (rule 5).</summary>
-    public IEnumerable<(SessionId Session, Instant At)> Instants(ClusterState state, Func<Session, Instant> openedAt) =>
-        state.Sessions.Values.Select(session => (session.Id, LastKnown(session, openedAt(session))));
 
     private Tracked Track(SessionId session)
     {

@@ -54,9 +54,10 @@ public sealed partial class Raft
         _nextRoundAt = now + _timing.Heartbeat;
         _roundsOpen.Enqueue((_round, now));
         _cargo.RoundBegins(_round, now);
+        var ages = _cargo.AgesForRound(now); // The same for all: nothing comes in between.
         foreach (var (machine, progress) in _peers)
         {
-            SendAppend(machine, progress, now);
+            SendAppend(machine, progress, now, ages);
         }
 
         _replicationDue = false;
@@ -122,7 +123,7 @@ public sealed partial class Raft
         }
     }
 
-    private void SendAppend(MachineId machine, PeerProgress progress, Instant now)
+    private void SendAppend(MachineId machine, PeerProgress progress, Instant now, ImmutableArray<SessionAge>? ages = null)
     {
         if (!_connected.TryGetValue(machine, out var store) || (store != StoreId.None && store != progress.Store))
         {
@@ -139,7 +140,7 @@ public sealed partial class Raft
         var previous = needsSnapshot ? Log.Base.Index : progress.NextIndex - 1;
         var entries = !needsSnapshot && progress.NextIndex - progress.MatchIndex <= EntriesUnderWay ? Log.Slice(progress.NextIndex, EntriesPerMessage) : [];
         Send(machine, new PeerBody.Append(
-            Term, new LogPosition(previous, Log.TermAt(previous)), [.. entries], CommitIndex, _round, _cargo.AgesForRound(now), _cargo.KnownReport(machine)));
+            Term, new LogPosition(previous, Log.TermAt(previous)), [.. entries], CommitIndex, _round, ages ?? _cargo.AgesForRound(now), _cargo.KnownReport(machine)));
         progress.NextIndex += entries.Count; // Optimistic: a loss shows as a mismatch at the next heartbeat.
     }
 
