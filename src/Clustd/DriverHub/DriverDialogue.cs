@@ -105,7 +105,7 @@ internal sealed partial class DriverDialogue(DriverConnection connection, Driver
                 break;
             case Output.DriverLease lease when TakeRenewal(lease.Stamp) is { } request:
                 long? left = lease.Left is { } some ? Math.Max(0, some.Ticks / TimeSpan.TicksPerMicrosecond) : null; // Rounded down: never more than there is.
-                link.Send(RpcMessage.Success(request, new RenewResult { Stamp = lease.Stamp, LeftUs = left, Shortens = lease.Shortens ? true : null }, ProtocolJson.Default.RenewResult));
+                link.SendAtOnce(RpcMessage.Success(request, new RenewResult { Stamp = lease.Stamp, LeftUs = left, Shortens = lease.Shortens ? true : null }, ProtocolJson.Default.RenewResult));
                 break;
             case Output.Trigger trigger:
                 Tell(trigger.Call);
