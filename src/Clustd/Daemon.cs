@@ -57,7 +57,11 @@ public sealed class Daemon : IAsyncDisposable
         };
         builder.WebHost.UseKestrelCore();
         // A message goes from the socket to the loop's inbox on one thread instead of three. Nothing that serves a connection here blocks.
-        builder.WebHost.UseSockets(sockets => sockets.UnsafePreferInlineScheduling = true);
+        builder.WebHost.UseSockets(sockets =>
+        {
+            sockets.UnsafePreferInlineScheduling = true;
+            sockets.WaitForDataBeforeAllocatingBuffer = false; // One system call for a message instead of two; it costs 4 kB for each connection.
+        });
         builder.WebHost.ConfigureKestrel(kestrel => kestrel.ListenOnOnePort(OnePort));
         builder.Services.AddSingleton<IHostLifetime, NoLifetime>(); // Signals are the command's business.
         _app = builder.Build();

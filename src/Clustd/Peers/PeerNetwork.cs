@@ -163,11 +163,7 @@ public sealed partial class PeerNetwork : IAsyncDisposable
         }
 
         Prepare(context);
-        using var webSocket = await context.WebSockets.AcceptWebSocketAsync(new WebSocketAcceptContext
-        {
-            SubProtocol = PeerSocket.SubProtocol,
-            KeepAliveInterval = TimeSpan.Zero, // links have a beat of their own
-        });
+        using var webSocket = await PeerUpgrade.AcceptAsync(context);
         using var socket = new PeerSocket(webSocket, _options.MessageBytesMax, abort: context.Abort);
         try
         {
