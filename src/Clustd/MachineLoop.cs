@@ -3,7 +3,7 @@ using Clustd.Core;
 
 namespace Clustd;
 
-/// <summary>What the loop needs of its surroundings. Perform and TurnCompleted run on the loop thread and must not wait for anything.</summary>
+/// <summary>What the loop needs of its surroundings. Perform and TurnCompleted run within a turn, on whatever thread takes it, and must not wait for anything.</summary>
 public sealed record MachineLoopSurroundings
 {
     /// <summary>This machine's clock: <see cref="MachineClock.Now"/>.</summary>
@@ -171,7 +171,7 @@ public sealed class MachineLoop : IAsyncDisposable
         }
     }
 
-    /// <summary>Runs a function that only reads the core, on the loop thread, between two inputs. Keep it short: heartbeats wait for it.</summary>
+    /// <summary>Runs a function that only reads the core, within a turn, between two inputs. Keep it short: heartbeats wait for it.</summary>
     /// <exception cref="OperationCanceledException">The loop is over.</exception>
     public Task<T> InspectAsync<T>(Func<MachineCore, Instant, T> read)
     {
