@@ -58,6 +58,11 @@ internal sealed class HeartbeatCargo(MachineSettings settings, SessionHolder hol
 
     public void AnswerReceived(MachineId from, Stamp stamp, MachineReport? report, Instant now)
     {
+        if (Duties.IsFormerIncarnation(stamp))
+        {
+            return;
+        }
+
         if (report is not null)
         {
             Duties.ReportReceived(from, report);
@@ -75,7 +80,7 @@ internal sealed class HeartbeatCargo(MachineSettings settings, SessionHolder hol
         _nextRound = round + 1;
     }
 
-    public void RoundConfirmed(long round, Instant now) => Duties.RoundConfirmed(round);
+    public void RoundConfirmed(long round, Instant now) => Duties.RoundConfirmed(round, now);
 
     public void Elected(IReadOnlyList<VoterMemory> voters, long noOpIndex, Instant now)
     {
