@@ -149,7 +149,8 @@ public sealed record ClusterState
         init
         {
             field = value;
-            SessionList = [.. value.Values];
+            // Null: the JSON reader makes the object before it looks for what is missing, and then refuses it.
+            SessionList = value is null ? [] : [.. value.Values];
         }
     } = ImmutableSortedDictionary<SessionId, Session>.Empty;
 
