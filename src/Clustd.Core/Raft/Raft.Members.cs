@@ -21,7 +21,7 @@ public sealed partial class Raft
     /// <summary>Voters and learners.</summary>
     public ImmutableSortedDictionary<MachineId, Member> Members { get; private set; } = ImmutableSortedDictionary<MachineId, Member>.Empty;
 
-    /// <summary><see cref="Members"/> in their order, to go through in every step.</summary>
+    /// <summary>The same in their order: walked through in every step, which the sorted dictionary makes dear.</summary>
     public ImmutableArray<Member> MemberList { get; private set; } = [];
 
     /// <summary>Those of <see cref="Members"/> that vote, sorted.</summary>

@@ -54,11 +54,7 @@ public sealed partial class Raft
         _nextRoundAt = now + _timing.Heartbeat;
         _roundsOpen.Enqueue((_round, now));
         _cargo.RoundBegins(_round, now);
-        var ages = _cargo.AgesForRound(now); // The same for all: nothing comes in between.
-        foreach (var (machine, progress) in _peers)
-        {
-            SendAppend(machine, progress, now, ages);
-        }
+        SendAppendToAll(now);
 
         _replicationDue = false;
         ConfirmRound(now);
@@ -123,7 +119,18 @@ public sealed partial class Raft
         }
     }
 
-    private void SendAppend(MachineId machine, PeerProgress progress, Instant now, ImmutableArray<SessionAge>? ages = null)
+    private void SendAppendToAll(Instant now)
+    {
+        var ages = _cargo.AgesForRound(now);
+        foreach (var (machine, progress) in _peers)
+        {
+            SendAppend(machine, progress, ages, now);
+        }
+    }
+
+    private void SendAppend(MachineId machine, PeerProgress progress, Instant now) => SendAppend(machine, progress, _cargo.AgesForRound(now), now);
+
+    private void SendAppend(MachineId machine, PeerProgress progress, ImmutableArray<SessionAge> ages, Instant now)
     {
         var isConnected = _connected.TryGetValue(machine, out var store);
         if (isConnected ? store != StoreId.None && store != progress.Store : !Relays.IsEnabled)
@@ -141,7 +148,7 @@ public sealed partial class Raft
         var previous = needsSnapshot ? Log.Base.Index : progress.NextIndex - 1;
         var entries = !needsSnapshot && progress.NextIndex - progress.MatchIndex <= EntriesUnderWay ? Log.Slice(progress.NextIndex, EntriesPerMessage) : [];
         Send(machine, new PeerBody.Append(
-            Term, new LogPosition(previous, Log.TermAt(previous)), [.. entries], CommitIndex, _round, ages ?? _cargo.AgesForRound(now), _cargo.KnownReport(machine)));
+            Term, new LogPosition(previous, Log.TermAt(previous)), [.. entries], CommitIndex, _round, ages, _cargo.KnownReport(machine)));
         progress.NextIndex += entries.Count; // Optimistic: a loss shows as a mismatch at the next heartbeat.
     }
 
@@ -349,10 +356,7 @@ public sealed partial class Raft
     {
         if (IsLeader && _isCommitNews)
         {
-            foreach (var (machine, progress) in _peers)
-            {
-                SendAppend(machine, progress, now);
-            }
+            SendAppendToAll(now);
         }
 
         _isCommitNews = false;

@@ -350,7 +350,7 @@ internal sealed partial class DriverDialogue(DriverConnection connection, Driver
         {
             Machine = options.Self.Value,
             LeaseUs = lease,
-            RenewEveryUs = lease / 6, // Several may be lost or late before the lease is.
+            RenewEveryUs = lease / 4, // Some may be late before the lease is over; with less than half of it left a driver asks eight times as often.
             KillTimeoutUs = accepted.KillTimeout.Ticks / TimeSpan.TicksPerMicrosecond,
             Services = [.. accepted.Services.Select(service => service.Value)],
         };
