@@ -46,6 +46,7 @@ public sealed class MachineCore
         {
             StoredLastIndex = stored.LastIndex,
             FormerGraces = FormerLeases.GracesIn(stored, settings.Self),
+            FormerKillTimeouts = FormerLeases.KillTimeoutsIn(stored),
         };
         _cargo = new HeartbeatCargo(settings, _holder, _local, now);
         _raft = new Raft.Raft(settings, stored, _cargo, random, _outputs, now);
