@@ -8,6 +8,7 @@ namespace Clustd.Core.Leading;
 internal sealed class LeaderDuties(MachineSettings settings, Raft.Raft raft, Replica replica, AnnouncedLevels levels, List<Output> outputs)
 {
     private readonly Sessions _sessions = new(settings.PlantedBug);
+    private readonly EchoesDue _echoes = new(settings.Self, new LeaseTiming(settings.Lease));
     private readonly SortedDictionary<MachineId, MachineReport> _reports = [];
     private readonly SortedSet<MachineId> _wantSession = [];
     private readonly SortedDictionary<ServiceName, string> _reasons = [];
@@ -16,25 +17,7 @@ internal sealed class LeaderDuties(MachineSettings settings, Raft.Raft raft, Rep
     private bool _areDefinitionsDue = true;
     private string _servicesReason = "";
 
-    // The sessions in their order, made anew when they change: walked through in every step, which the sorted dictionary makes dear.
-    private ImmutableSortedDictionary<SessionId, Session> _liveOf = ImmutableSortedDictionary<SessionId, Session>.Empty;
-    private ImmutableArray<Session> _live = [];
-
     public IReadOnlyDictionary<MachineId, MachineReport> Reports => _reports;
-
-    private ImmutableArray<Session> Live
-    {
-        get
-        {
-            if (!ReferenceEquals(_liveOf, replica.State.Sessions))
-            {
-                _liveOf = replica.State.Sessions;
-                _live = [.. _liveOf.Values];
-            }
-
-            return _live;
-        }
-    }
 
     /// <summary>The newest sentence about each service, "no action, because ..." included.</summary>
     public IReadOnlyDictionary<ServiceName, string> Reasons => _reasons;
@@ -43,6 +26,7 @@ internal sealed class LeaderDuties(MachineSettings settings, Raft.Raft raft, Rep
     {
         replica.NoOpIndex = noOpIndex;
         _sessions.Elected(voters, now);
+        _echoes.Elected();
         _reports.Clear();
         _reasons.Clear();
         _wantSession.Clear();
@@ -69,12 +53,12 @@ internal sealed class LeaderDuties(MachineSettings settings, Raft.Raft raft, Rep
 
     public long KnownReport(MachineId machine) => _reports.TryGetValue(machine, out var report) ? report.Version : 0;
 
-    public ImmutableArray<SessionAge> Ages(Instant now) => _sessions.Ages(Live, replica, now);
+    public ImmutableArray<SessionAge> Ages(Instant now) => _sessions.Ages(replica.State.SessionList, replica, now);
 
     /// <summary>What this leader remembers as a voter at the beginning of a round (rule 5).</summary>
     public void AcknowledgeOwnRound(VoterAges ages)
     {
-        foreach (var session in Live)
+        foreach (var session in replica.State.SessionList)
         {
             ages.Remember(session.Id, _sessions.LastKnown(session, replica.OpenedAt(session)));
         }
@@ -121,16 +105,20 @@ internal sealed class LeaderDuties(MachineSettings settings, Raft.Raft raft, Rep
         }
     }
 
-    public void RoundConfirmed(long round)
+    public void RoundConfirmed(long round, Instant now)
     {
         if (!replica.MayDecide)
         {
             return; // Rule 6. The stamps stay: a later round confirms them, too.
         }
 
-        foreach (var session in Live)
+        foreach (var session in replica.State.SessionList)
         {
-            SendConfirmed(session, round);
+            var incarnation = _sessions.IncarnationOf(session.Id);
+            if (_echoes.IsDue(session, replica.State, incarnation, now) && SendConfirmed(session, round))
+            {
+                _echoes.Sent(session.Id, incarnation, now);
+            }
         }
     }
 
@@ -151,6 +139,7 @@ internal sealed class LeaderDuties(MachineSettings settings, Raft.Raft raft, Rep
         if (entry.Command is Command.EndSession end)
         {
             _sessions.Forget(end.Session);
+            _echoes.Forget(end.Session);
         }
     }
 
@@ -186,7 +175,7 @@ internal sealed class LeaderDuties(MachineSettings settings, Raft.Raft raft, Rep
             }
 
             var earliest = _placementWakeAt;
-            foreach (var session in Live)
+            foreach (var session in replica.State.SessionList)
             {
                 if (!replica.IsEnding(session.Id) && !replica.IsGraceUnderWay(session.Id))
                 {
@@ -206,11 +195,11 @@ internal sealed class LeaderDuties(MachineSettings settings, Raft.Raft raft, Rep
             : replica.AppliedAt(index),
         now);
 
-    private void SendConfirmed(Session session, long round)
+    private bool SendConfirmed(Session session, long round)
     {
         if (replica.IsEnding(session.Id) || _sessions.TakeConfirmed(session.Id, round) is not { } confirmed)
         {
-            return;
+            return false;
         }
 
         // Rule 12: the lease is the one written into the session.
@@ -223,11 +212,13 @@ internal sealed class LeaderDuties(MachineSettings settings, Raft.Raft raft, Rep
         {
             SendTo?.Invoke(session.Machine, echo);
         }
+
+        return true;
     }
 
     private void EndSessions(Instant now)
     {
-        foreach (var session in Live)
+        foreach (var session in replica.State.SessionList)
         {
             if (now >= EndsAt(session) && !replica.IsEnding(session.Id) && !replica.IsGraceUnderWay(session.Id))
             {

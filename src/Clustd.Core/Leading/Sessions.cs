@@ -111,6 +111,9 @@ internal sealed class Sessions(PlantedBug bug)
     public bool IsPresentIncarnation(SessionId session, ulong incarnation) =>
         _tracked.TryGetValue(session, out var tracked) && tracked.Incarnation == incarnation;
 
+    /// <summary>Of the newest stamp; 0 if there was none.</summary>
+    public ulong IncarnationOf(SessionId session) => _tracked.TryGetValue(session, out var tracked) ? tracked.Incarnation : 0;
+
     /// <summary>Its daemon has a successor that this leader has heard already: a late word, passed on by a third machine, say. It must not take its successor's place (rule 3).</summary>
     public bool IsFormerIncarnation(Stamp stamp) => _tracked.TryGetValue(stamp.Session, out var tracked) && tracked.Former.Contains(stamp.Incarnation);
 
