@@ -44,6 +44,21 @@ internal sealed class Acting(World world)
         }
     }
 
+    /// <summary>What runs here does something to the outside resource, which takes it only with the highest token that it has seen.</summary>
+    public bool Try(Act act)
+    {
+        var highest = _resource[act.Service];
+        if (act.Token < highest.Token)
+        {
+            world.Note("resource", $"refuses what {act.Machine.Id} does for {act.Service} under token {act.Token}: {highest.Machine} was here with token {highest.Token}");
+            return false;
+        }
+
+        CheckAgainstOthers(act);
+        world.Note("resource", $"accepts what {act.Machine.Id} does for {act.Service} under token {act.Token}");
+        return true;
+    }
+
     /// <summary>The killer was frozen when it should have killed: P3 instead of P2 holds for this one.</summary>
     public void Excuse(Act act) => act.IsExcused = true;
 

@@ -58,6 +58,16 @@ internal sealed class Disk(EventQueue events, Chance chance, Scenario scenario)
         Store = new StoreId($"store-{bits:x16}");
     }
 
+    /// <summary>Its contents are replaced by those of an image while nobody uses it: as by an old backup, or a clone of another machine's disk.</summary>
+    public void Restore(StoredState image)
+    {
+        _underWay.Clear();
+        _entries.Clear();
+        _entries.AddRange(image.Entries);
+        (_snapshot, HardState, Store) = (image.Snapshot, image.HardState, image.Store);
+        _crashes++;
+    }
+
     public void Write(Output.Persist persist, Action<long> durable)
     {
         _underWay.Enqueue(persist);

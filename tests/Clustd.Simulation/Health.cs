@@ -181,6 +181,7 @@ internal sealed class Health(World world)
         return clique.Exists(machine => !state.Drained.Contains(machine.Id)
             && (leader is null || leader == machine || !IsCut(machine, leader))
             && failures?.ContainsKey(machine.Id) != true
+            && machine.Drivers.Count > 0 // A witness runs nothing.
             && machine.Drivers.TrueForAll(driver => driver.IsAlive));
     }
 

@@ -8,7 +8,7 @@ namespace Clustd.Simulation;
 /// A driver program under the SDK's lease logic: it renews every lease/6, acts only on order and while its lease is in effect, and what it
 /// runs is dead at the last permitted instant after the lease. It outlives its daemon, and connects again.
 /// </summary>
-internal sealed class SimulatedDriver(World world, SimulatedMachine machine, DriverPlan plan, Chance chance)
+internal sealed partial class SimulatedDriver(World world, SimulatedMachine machine, DriverPlan plan, Chance chance)
 {
     private readonly Queue<TriggerCall> _calls = new();
     private DriverLease _lease = new();
@@ -54,7 +54,7 @@ internal sealed class SimulatedDriver(World world, SimulatedMachine machine, Dri
 
         _process++;
         IsAlive = true;
-        Instance = $"{machine.Id}-{plan.Name}-{_process}";
+        Instance = $"{machine.Id}-{plan.Name}{Suffix}-{_process}";
         _lease = new DriverLease();
         _leaseVersion++;
         Forget();
@@ -247,7 +247,7 @@ internal sealed class SimulatedDriver(World world, SimulatedMachine machine, Dri
             return;
         }
 
-        if (!machine.Answers)
+        if (!machine.Answers || AwayUntil > world.Events.Now)
         {
             ConnectLater();
             return;
@@ -264,7 +264,7 @@ internal sealed class SimulatedDriver(World world, SimulatedMachine machine, Dri
             Services = [Service],
             Order = plan.Order,
             Required = plan.Required,
-            StopsForCertain = true,
+            StopsForCertain = plan.StopsForCertain,
             States = _token == Token.None ? [] : [new DriverServiceState(Service, _mayRun, _token, Unsettled: _mayRun && (_current is not null || _calls.Count > 0 || _killing || _acknowledged != _token))],
         }));
     }
@@ -354,13 +354,13 @@ internal sealed class SimulatedDriver(World world, SimulatedMachine machine, Dri
 
         _token = call.Token;
         _act ??= world.Acting.Begin(machine, Name, Instance, Service, call.Token);
-        if (chance.Happens(world.IsChaos ? plan.HangShare : 0))
+        if (chance.Happens(world.IsChaos ? plan.HangShare : 0) || Trouble.HangsInStart)
         {
             Hang(call);
             return;
         }
 
-        var error = chance.Happens(world.IsChaos ? plan.FailShare : 0) ? "the app did not start" : null;
+        var error = chance.Happens(world.IsChaos ? plan.FailShare : 0) ? "the app did not start" : Trouble.StartError;
         Later(chance.Skewed(200, world.Scenario.StartMax), () => Answer(call, error));
     }
 
@@ -373,9 +373,15 @@ internal sealed class SimulatedDriver(World world, SimulatedMachine machine, Dri
 
     private void Stop(TriggerCall call)
     {
-        if (chance.Happens(world.IsChaos ? plan.HangShare : 0) && !call.Kill)
+        if ((chance.Happens(world.IsChaos ? plan.HangShare : 0) && !call.Kill) || IsTroubledBy(call))
         {
             Hang(call);
+            return;
+        }
+
+        if (_mayRun && !call.Kill && Trouble.StopError is { } error)
+        {
+            Later(chance.Between(50, 500), () => Answer(call, error));
             return;
         }
 
@@ -478,6 +484,11 @@ internal sealed class SimulatedDriver(World world, SimulatedMachine machine, Dri
         }
 
         _killing = false;
+        if (IsLeftRunning())
+        {
+            return;
+        }
+
         var token = _token;
         Stopped("its lease was over");
         if (_current is { } call)

@@ -27,12 +27,12 @@ internal sealed class SimulatedMachine
         _world = world;
         _chance = chance;
         Index = index;
-        Id = new MachineId($"m{index + 1}");
+        Id = new MachineId($"{Prefix}{index + 1}");
         Disk = new Disk(world.Events, chance.Split(), world.Scenario);
         _wipes = new Chance(world.Scenario.Seed ^ 0x51DE_0000_0000_0000 ^ (ulong)index);
         Clock = BootClock();
         FeatureLevel = world.Scenario.Extras.HasUpgrades ? world.Scenario.Extras.Levels[index] : FeatureLevels.Own;
-        foreach (var plan in world.Scenario.Drivers)
+        foreach (var plan in world.Scenario.Script?.DriversOf(index) ?? world.Scenario.Drivers)
         {
             Drivers.Add(new SimulatedDriver(world, this, plan, chance.Split()));
         }
@@ -120,7 +120,7 @@ internal sealed class SimulatedMachine
             Addresses = [.. Enumerable.Range(0, scenario.Machines).Select(AddressOf).Order(StringComparer.Ordinal)],
             Lease = scenario.Lease,
             Services = scenario.Services,
-            Drivers = [.. scenario.Drivers.Select(plan => new ListedDriver(plan.Name, plan.Service))],
+            Drivers = [.. scenario.Drivers.Where(plan => plan.IsListed).Select(plan => new ListedDriver(plan.Name, plan.Service))],
             Incarnation = _chance.Bits(),
             Seed = _chance.Bits(),
             WallClockSeconds = 1_800_000_000 + (_world.Events.Now / 1_000_000),
@@ -130,6 +130,7 @@ internal sealed class SimulatedMachine
             SnapshotEvery = scenario.SnapshotEvery,
             ChecksWhatIsOverlooked = scenario.ChecksWhatIsOverlooked,
         };
+        settings = scenario.Script?.Adjust(Index, settings) ?? settings;
         Core = _world.Guarded(Id.Value, () => new MachineCore(settings, stored, LocalNow));
         _world.Note(Id.Value, $"the daemon starts with term {stored.HardState.Term}, vote {stored.HardState.Vote?.Value ?? "none"}, {stored.Entries.Length} entries after {stored.Base.Index}");
         _world.Checks.Started(this);
@@ -209,7 +210,17 @@ internal sealed class SimulatedMachine
 
     public DriverConnection NextConnection() => new(++_connections);
 
-    private static string AddressOf(int index) => $"m{index + 1}:3001";
+    /// <summary>One more driver process beside those of the file: a second copy of one of them, perhaps.</summary>
+    public SimulatedDriver AddDriver(DriverPlan plan, string suffix)
+    {
+        var driver = new SimulatedDriver(_world, this, plan, _chance.Split()) { Suffix = suffix };
+        Drivers.Add(driver);
+        return driver;
+    }
+
+    private string Prefix => _world.Scenario.Script is null ? "m" : "cm-";
+
+    private string AddressOf(int index) => $"{Prefix}{index + 1}:3001";
 
     private SimulatedClock BootClock() => new(_chance.Between(0, 1_000_000_000), _world.Scenario.ClockRates[Index]);
 
@@ -423,8 +434,12 @@ internal sealed class SimulatedMachine
             case Output.DriverLease lease:
                 DriverAt(lease.Connection)?.Deliver(lease.Connection, driver => driver.Renewed(lease));
                 break;
-            case Output.BarrierAnswered answered:
-                _world.Readers!.Answered(this, answered);
+            case Output.BarrierAnswered answered when _world.Readers is { } readers:
+                readers.Answered(this, answered);
+                break;
+            case Output.StoreRefused refused when _world.Scenario.Script is not null:
+                _world.Note(Id.Value, refused);
+                KillDaemon();
                 break;
             case Output.StoreRefused refused:
                 throw new ViolationException(Invariant.NoCrash, $"no disk was set back, but {Id} is told so: {refused.Reason}");

@@ -7,11 +7,15 @@ internal sealed class Transcript(TextWriter? live)
     private readonly (long Time, string Who, object What)[] _ring = new (long, string, object)[Kept];
     private long _count;
 
+    /// <summary>Is told everything as it happens.</summary>
+    public Action<long, string, object>? Heard { get; init; }
+
     /// <summary>Noted: worth reading. What is turned into a sentence by <see cref="Story.Tell"/>.</summary>
     public void Note(long time, string who, object what)
     {
         _ring[_count++ % Kept] = (time, who, what);
         live?.WriteLine(Line(time, who, what));
+        Heard?.Invoke(time, who, what);
     }
 
     public IEnumerable<string> Tail()
