@@ -32,8 +32,33 @@ internal static class ScriptFiles
             }
         }
 
+        File.WriteAllText(IndexPath, Index);
         return failed == 0 ? 0 : 1;
     }
+
+    /// <summary>What stands beside the scripts: how to read and write them, and a line for each.</summary>
+    public static string Index =>
+        $"""
+        # Scenarios
+
+        What happens when: each file is a story that is played on the simulator's world by every test run, with its invariants checked after every step, and must go as it
+        is written. A line is prose (`#`), a command, or (indented) what came of the command above it: what clustd tells people, what its drivers are told, what acts for a
+        service under which token. Times are seconds since the cluster was well; `yes, after` counts from the last thing that was done.
+
+        To add one, write prose and commands, and have the rest written: `./test sim --rewrite-scenarios [NAME]`; then read what it says. `./test sim --scenario NAME`
+        tells one with all that the machines say to each other. The commands:
+
+        ```
+        {string.Join('\n', Verb.All.Select(verb => verb.Usage))}
+        ```
+
+        | story | |
+        |---|---|
+        {string.Join('\n', Names.Select(name => $"| [{name}]({name}.txt) | {Read(name).Golden.Split('\n')[0].TrimStart('#', ' ')} |"))}
+
+        """;
+
+    public static string IndexPath => Path.Combine(Folder, "README.md");
 
     /// <summary>Plays one with all that happens in its world, as `--seed` does. Returns the exit code.</summary>
     public static int Tell(string name)

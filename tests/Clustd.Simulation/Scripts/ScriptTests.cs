@@ -46,6 +46,9 @@ public sealed class ScriptTests
     }
 
     [Fact]
+    public void The_index_names_every_story_and_every_command() => File.ReadAllText(ScriptFiles.IndexPath).ShouldBe(ScriptFiles.Index, "Rewrite it with `./test sim --rewrite-scenarios`.");
+
+    [Fact]
     public void Every_story_says_first_what_it_shows()
     {
         foreach (var name in ScriptFiles.Names)
