@@ -100,6 +100,7 @@ public sealed class MachineCore
         }
 
         _outputs.Clear();
+        _raft.Relays.Now = now;
         NoticeStall(now);
         Take(input, now);
         Settle(input is Input.Tick, now);
@@ -167,7 +168,7 @@ public sealed class MachineCore
                 _forming.PeerLost(peer.Machine);
                 break;
             case Input.PeerSpoke spoke:
-                Hear(spoke.From, spoke.Message, now);
+                Listen(spoke.From, spoke.Message, now);
                 break;
             case Input.Persisted persisted:
                 _stalls.Persisted(persisted.Sequence);
@@ -213,9 +214,29 @@ public sealed class MachineCore
         }
     }
 
-    private void Hear(MachineId from, PeerMessage message, Instant now)
+    /// <summary>Directly from `from`: its own words, or those of another one that it passes on.</summary>
+    private void Listen(MachineId from, PeerMessage message, Instant now)
     {
         _raft.Met(from, message.Sender);
+        switch (message.Body)
+        {
+            case PeerBody.Relay relay when _raft.IsFromMember(from, message):
+                _raft.PassOn(from, relay);
+                break;
+            case PeerBody.Relayed relayed when _raft.IsFromMember(from, message) && relayed.From != Settings.Self && Raft.Relays.IsFit(relayed.Message.Body):
+                _raft.Relays.CameBy(relayed.From, from);
+                Hear(relayed.From, relayed.Message, from, now);
+                break;
+            case PeerBody.Relay or PeerBody.Relayed:
+                break;
+            default:
+                Hear(from, message, null, now);
+                break;
+        }
+    }
+
+    private void Hear(MachineId from, PeerMessage message, MachineId? via, Instant now)
+    {
         switch (message.Body)
         {
             case PeerBody.Hello hello:
@@ -273,6 +294,15 @@ public sealed class MachineCore
                 _barriers.Answered(answer);
                 break;
             default:
+                if (message.Body is PeerBody.AppendAnswer)
+                {
+                    _raft.Relays.Answered(from, via);
+                }
+                else if (message.Body is PeerBody.Append && via is null)
+                {
+                    _raft.Relays.CameDirectly(from);
+                }
+
                 _raft.Receive(from, message.Body, now);
                 break;
         }
@@ -284,7 +314,9 @@ public sealed class MachineCore
         Apply(now);
         _stalls.Continue(now);
         _holder.IsDiskStalled = _raft.HoldsBack;
+        _raft.Relays.IsEnabled = _replica.State.FeatureLevel >= FeatureLevels.Relay;
         _local.Stalled = _stalls.Sentence;
+        RefuseWhatTheDiskKeepsFromHere();
         if (_raft.IsLeader)
         {
             _duties.ReportReceived(Settings.Self, _local.Report); // A leader that leaves must not choose itself again.
@@ -317,6 +349,26 @@ public sealed class MachineCore
         }
 
         WakeAt = Instant.Max(wakeAt, now);
+    }
+
+    /// <summary>
+    /// A grant that is on no disk of this machine was never applied here, by this daemon or a former one of the same store (decision 0004), so nothing can have
+    /// begun under it. Of a session of another store, as before a wipe, that is not known.
+    /// </summary>
+    private void RefuseWhatTheDiskKeepsFromHere()
+    {
+        if (!_raft.HoldsBack || _holder.OwnSession(_replica.State) is not { } session)
+        {
+            return;
+        }
+
+        for (var index = Math.Max(_raft.DurableIndex, _replica.State.AppliedIndex) + 1; index <= _raft.Log.LastIndex; index++)
+        {
+            if (_raft.Log[index].Command is Command.Assign assign && assign.Machine == Settings.Self && assign.Session == session.Id)
+            {
+                _local.Refuse(assign, $"{Settings.Self} cannot begin it: its disk does not answer.");
+            }
+        }
     }
 
     /// <summary>What a newer leader has put into the log cannot be read here: it must not be taken for anything else. Its binary would not even get it off the wire.</summary>

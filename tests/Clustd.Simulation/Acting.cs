@@ -11,6 +11,8 @@ internal sealed class Acting(World world)
     private readonly List<Act> _acts = [];
     private readonly Dictionary<ServiceName, (Token Token, MachineId Machine)> _resource = [];
 
+    private readonly Chance _pauses = Chance.Of(world.Scenario.Seed, "acts");
+
     public IReadOnlyList<Act> Acts => _acts;
 
     public long Begun { get; private set; }
@@ -32,9 +34,53 @@ internal sealed class Acting(World world)
         _resource[service] = (token, machine.Id);
         _acts.Add(act);
         Begun++;
+        if (world.Scenario.IsCampaign)
+        {
+            TryLater(act);
+        }
+
         world.Note(machine.Id.Value, $"** {driver} acts for {service} with token {token}");
         return act;
     }
+
+    /// <summary>How often the resource was used, and how often it refused.</summary>
+    public long Tried { get; private set; }
+
+    public long Refused { get; private set; }
+
+    /// <summary>What runs uses the resource, which takes only the highest token that it has seen. Nobody whose killer was awake may ever be refused.</summary>
+    public void Try(Act act)
+    {
+        Tried++;
+        var highest = _resource[act.Service];
+        if (act.Token >= highest.Token)
+        {
+            return;
+        }
+
+        Refused++;
+        world.Note("resource", $"refuses what {act.Machine.Id} does for {act.Service} under token {act.Token}: {highest.Machine} was here with token {highest.Token}");
+        if (!act.IsExcused)
+        {
+            throw new ViolationException(
+                Invariant.OneMaster, $"{act.Machine.Id} ({act.Driver}) acts for {act.Service} under token {act.Token}, but {highest.Machine} has acted under {highest.Token} already");
+        }
+    }
+
+    private void TryLater(Act act) => world.Events.After(_pauses.Between(world.Scenario.LeaseMicroseconds / 8, world.Scenario.LeaseMicroseconds / 2), () =>
+    {
+        if (!_acts.Contains(act))
+        {
+            return;
+        }
+
+        if (act.Machine.HostFrozenUntil <= world.Events.Now)
+        {
+            Try(act);
+        }
+
+        TryLater(act);
+    });
 
     public void End(Act act, string why)
     {
@@ -42,21 +88,6 @@ internal sealed class Acting(World world)
         {
             world.Note(act.Machine.Id.Value, $"** {act.Driver} has stopped acting for {act.Service} (token {act.Token}): {why}");
         }
-    }
-
-    /// <summary>What runs here does something to the outside resource, which takes it only with the highest token that it has seen.</summary>
-    public bool Try(Act act)
-    {
-        var highest = _resource[act.Service];
-        if (act.Token < highest.Token)
-        {
-            world.Note("resource", $"refuses what {act.Machine.Id} does for {act.Service} under token {act.Token}: {highest.Machine} was here with token {highest.Token}");
-            return false;
-        }
-
-        CheckAgainstOthers(act);
-        world.Note("resource", $"accepts what {act.Machine.Id} does for {act.Service} under token {act.Token}");
-        return true;
     }
 
     /// <summary>The killer was frozen when it should have killed: P3 instead of P2 holds for this one.</summary>

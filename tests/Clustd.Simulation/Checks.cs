@@ -10,6 +10,9 @@ namespace Clustd.Simulation;
 /// <summary>The invariants of consensus and of what the cluster agrees on, checked after every step of every machine.</summary>
 internal sealed class Checks(World world)
 {
+    /// <summary>What once differs goes on differing: every entry that follows applies to it. So the bytes of every so many-th index are enough.</summary>
+    private const int BytesEvery = 8;
+
     private readonly Dictionary<Term, MachineId> _leaders = [];
     private readonly Dictionary<(long Index, Term Term), (string Command, Term Previous)> _entries = [];
     private readonly List<LogEntry> _committed = [];
@@ -23,6 +26,9 @@ internal sealed class Checks(World world)
     public long Committed => _committed.Count;
 
     public (Term Term, MachineId Machine)? Leader { get; private set; }
+
+    /// <summary>How often a service lost its master without anybody asking for it: its session ended, or it failed where it was.</summary>
+    public long Failovers { get; private set; }
 
     public int Elections => _leaders.Count;
 
@@ -141,6 +147,9 @@ internal sealed class Checks(World world)
     {
         switch (send.Message.Body)
         {
+            case PeerBody.Relay relay: // What it says by way of another one it must be able to say directly.
+                Sent(machine, new Output.Send(relay.To, relay.Message));
+                break;
             case PeerBody.Append append:
                 Leads(machine, append.Term);
                 break;
@@ -195,7 +204,12 @@ internal sealed class Checks(World world)
         }
 
         seen.Applied = state.AppliedIndex;
-        CompareState(machine, state);
+        if (state.AppliedIndex % BytesEvery == 0)
+        {
+            CompareBytes(machine, state);
+        }
+
+        CheckTokens(state);
         if (state.AppliedIndex > Newest.AppliedIndex)
         {
             Newest = state;
@@ -277,6 +291,7 @@ internal sealed class Checks(World world)
                 Released(release);
                 if (release.Failed)
                 {
+                    Failovers++;
                     world.Lost($"{release.Service} is released: {release.Reason}");
                 }
 
@@ -285,6 +300,7 @@ internal sealed class Checks(World world)
                 world.Changed();
                 break;
             case Command.EndSession end:
+                Failovers += Newest.Services.Values.Count(service => service.Assignment?.Session == end.Session);
                 world.Lost($"session {end.Session} ends: {end.Reason}");
                 break;
         }
@@ -329,7 +345,19 @@ internal sealed class Checks(World world)
         }
     }
 
-    private void CompareState(SimulatedMachine machine, ClusterState state)
+    /// <summary>At the end, whatever the index: machines that have applied the same hold the same bytes.</summary>
+    public void CheckEnd()
+    {
+        foreach (var machine in world.Machines)
+        {
+            if (machine.Core is { State: { AppliedIndex: > 0 } state })
+            {
+                CompareBytes(machine, state);
+            }
+        }
+    }
+
+    private void CompareBytes(SimulatedMachine machine, ClusterState state)
     {
         var bytes = JsonSerializer.SerializeToUtf8Bytes(state, CoreJson.Default.ClusterState);
         if (!_states.TryAdd(state.AppliedIndex, bytes) && !_states[state.AppliedIndex].AsSpan().SequenceEqual(bytes))
@@ -338,7 +366,10 @@ internal sealed class Checks(World world)
                 Invariant.StateMachineSafety,
                 $"after {state.AppliedIndex}, {machine.Id} has {Encoding.UTF8.GetString(bytes)}, elsewhere it is {Encoding.UTF8.GetString(_states[state.AppliedIndex])}");
         }
+    }
 
+    private void CheckTokens(ClusterState state)
+    {
         foreach (var (name, service) in state.Services)
         {
             if (service.Assignment is not { } assignment)

@@ -33,6 +33,9 @@ internal sealed class Disk(EventQueue events, Chance chance, Scenario scenario)
     /// <summary>A disk fault: nothing is answered before, µs of true time.</summary>
     public long StalledUntil { get; set; }
 
+    /// <summary>A disk fault: the next write fails, and this is what comes of it.</summary>
+    public Action? FailsNext { get; set; }
+
     public bool IsStalled => StalledUntil > events.Now;
 
     public StoredState Read() => new(Store, HardState, [.. _entries], _snapshot);
@@ -58,9 +61,12 @@ internal sealed class Disk(EventQueue events, Chance chance, Scenario scenario)
         Store = new StoreId($"store-{bits:x16}");
     }
 
-    /// <summary>Its contents are replaced by those of an image while nobody uses it: as by an old backup, or a clone of another machine's disk.</summary>
-    public void Restore(StoredState image)
+    /// <summary>
+    /// Its contents are replaced by an image while nobody uses it: a copy of another machine's disk, or an old one of its own.
+    /// </summary>
+    public void Clone(StoredState image)
     {
+        _wiped[Store] = LastIndex;
         _underWay.Clear();
         _entries.Clear();
         _entries.AddRange(image.Entries);
@@ -79,9 +85,20 @@ internal sealed class Disk(EventQueue events, Chance chance, Scenario scenario)
 
         _lastCompletion = Math.Max(Math.Max(_lastCompletion, events.Now), StalledUntil) + delay;
         var crashes = _crashes;
+        var fails = FailsNext;
+        FailsNext = null;
         events.At(_lastCompletion, () =>
         {
-            if (crashes == _crashes)
+            if (crashes != _crashes)
+            {
+                return;
+            }
+
+            if (fails is not null)
+            {
+                fails();
+            }
+            else
             {
                 MakeDurable(_underWay.Dequeue());
                 durable(persist.Sequence);

@@ -32,7 +32,9 @@ internal sealed class SimulatedMachine
         _wipes = new Chance(world.Scenario.Seed ^ 0x51DE_0000_0000_0000 ^ (ulong)index);
         Clock = BootClock();
         FeatureLevel = world.Scenario.Extras.HasUpgrades ? world.Scenario.Extras.Levels[index] : FeatureLevels.Own;
-        foreach (var plan in world.Scenario.Script?.DriversOf(index) ?? world.Scenario.Drivers)
+        IsWitness = world.Scenario.Witnesses.Contains(index);
+        WallClockError = world.Scenario.WallClockErrors.IsDefault ? 0 : world.Scenario.WallClockErrors[index];
+        foreach (var plan in IsWitness ? [] : world.Scenario.Drivers)
         {
             Drivers.Add(new SimulatedDriver(world, this, plan, chance.Split()));
         }
@@ -59,6 +61,15 @@ internal sealed class SimulatedMachine
 
     /// <summary>When an older binary was last installed, µs.</summary>
     public long DowngradedAt { get; private set; } = long.MinValue / 2;
+
+    /// <summary>It votes and runs nothing.</summary>
+    public bool IsWitness { get; }
+
+    /// <summary>By how much its wall clock is off, seconds. Nothing but the epoch of a new cluster may depend on it.</summary>
+    public long WallClockError { get; set; }
+
+    /// <summary>Why its daemon ends as soon as it is started; null: it does not.</summary>
+    public string? CannotStart { get; set; }
 
     public bool HostIsUp { get; private set; }
 
@@ -99,6 +110,12 @@ internal sealed class SimulatedMachine
             return;
         }
 
+        if (CannotStart is { } reason)
+        {
+            _world.Note(Id.Value, $"does not start: {reason}");
+            return;
+        }
+
         if (FeatureLevels.WhyNotStart(Id, Disk.Read(), FeatureLevel) is { } refusal)
         {
             _world.Note(Id.Value, $"does not start: {refusal}");
@@ -120,18 +137,27 @@ internal sealed class SimulatedMachine
             Addresses = [.. Enumerable.Range(0, scenario.Machines).Select(AddressOf).Order(StringComparer.Ordinal)],
             Lease = scenario.Lease,
             Services = scenario.Services,
-            Drivers = [.. scenario.Drivers.Where(plan => plan.IsListed).Select(plan => new ListedDriver(plan.Name, plan.Service))],
+            Witness = IsWitness,
+            Drivers = [.. (IsWitness ? [] : scenario.Drivers).Where(plan => plan.IsListed).Select(plan => new ListedDriver(plan.Name, plan.Service))],
             Incarnation = _chance.Bits(),
             Seed = _chance.Bits(),
-            WallClockSeconds = 1_800_000_000 + (_world.Events.Now / 1_000_000),
+            WallClockSeconds = 1_800_000_000 + WallClockError + (_world.Events.Now / 1_000_000),
             FeatureLevel = FeatureLevel,
             RestartGrace = _world.Restarts.GraceFor(this),
             PlantedBug = scenario.Bug,
             SnapshotEvery = scenario.SnapshotEvery,
-            ChecksWhatIsOverlooked = scenario.ChecksWhatIsOverlooked,
+            ChecksWhatIsOverlookedEvery = scenario.ChecksWhatIsOverlookedEvery,
         };
         settings = scenario.Script?.Adjust(Index, settings) ?? settings;
-        Core = _world.Guarded(Id.Value, () => new MachineCore(settings, stored, LocalNow));
+        try
+        {
+            Core = new MachineCore(settings, stored, LocalNow);
+        }
+        catch (Exception exception)
+        {
+            throw World.Crash(Id, exception);
+        }
+
         _world.Note(Id.Value, $"the daemon starts with term {stored.HardState.Term}, vote {stored.HardState.Vote?.Value ?? "none"}, {stored.Entries.Length} entries after {stored.Base.Index}");
         _world.Checks.Started(this);
         PlanTick();
@@ -191,7 +217,7 @@ internal sealed class SimulatedMachine
     {
         if (IsRunning)
         {
-            if (input is Input.PeerSpoke { Message.Body: PeerBody.Append { Entries.Length: > 0 } append })
+            if (input is Input.PeerSpoke { Message: var message } && Unpacked(message) is PeerBody.Append { Entries.Length: > 0 } append)
             {
                 _world.Checks.Arrived(this, append);
             }
@@ -341,7 +367,16 @@ internal sealed class SimulatedMachine
             _world.Note(Id.Value, input);
         }
 
-        var outputs = _world.Guarded(Id.Value, () => Core!.Step(input, now));
+        IReadOnlyList<Output> outputs;
+        try
+        {
+            outputs = Core!.Step(input, now);
+        }
+        catch (Exception exception)
+        {
+            throw World.Crash(Id, exception);
+        }
+
         if (_freezeBeforeOutputs is not { } freeze || outputs.Count == 0)
         {
             Perform(outputs);
@@ -386,12 +421,20 @@ internal sealed class SimulatedMachine
         }
     }
 
+    // What a message says, whichever way it goes.
+    private static PeerBody Unpacked(PeerMessage message) => message.Body switch
+    {
+        PeerBody.Relay relay => relay.Message.Body,
+        PeerBody.Relayed relayed => relayed.Message.Body,
+        _ => message.Body,
+    };
+
     private void Perform(Output output)
     {
         switch (output)
         {
             case Output.Send send:
-                if (send.Message.Body is not (PeerBody.Append { Entries.Length: 0 } or PeerBody.AppendAnswer { Success: true } or PeerBody.Echo or PeerBody.Hello))
+                if (Unpacked(send.Message) is not (PeerBody.Append { Entries.Length: 0 } or PeerBody.AppendAnswer { Success: true } or PeerBody.Echo or PeerBody.Hello))
                 {
                     _world.Note(Id.Value, send);
                 }

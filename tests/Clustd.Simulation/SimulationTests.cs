@@ -20,7 +20,7 @@ public sealed class SimulationTests
         {
             if (result.Violation is not null)
             {
-                failures.Add(result.Report(null));
+                failures.Add(result.Report());
             }
         });
         failures.ShouldBeEmpty();

@@ -16,7 +16,25 @@ internal sealed class LeaderDuties(MachineSettings settings, Raft.Raft raft, Rep
     private bool _areDefinitionsDue = true;
     private string _servicesReason = "";
 
+    // The sessions in their order, made anew when they change: walked through in every step, which the sorted dictionary makes dear.
+    private ImmutableSortedDictionary<SessionId, Session> _liveOf = ImmutableSortedDictionary<SessionId, Session>.Empty;
+    private ImmutableArray<Session> _live = [];
+
     public IReadOnlyDictionary<MachineId, MachineReport> Reports => _reports;
+
+    private ImmutableArray<Session> Live
+    {
+        get
+        {
+            if (!ReferenceEquals(_liveOf, replica.State.Sessions))
+            {
+                _liveOf = replica.State.Sessions;
+                _live = [.. _liveOf.Values];
+            }
+
+            return _live;
+        }
+    }
 
     /// <summary>The newest sentence about each service, "no action, because ..." included.</summary>
     public IReadOnlyDictionary<ServiceName, string> Reasons => _reasons;
@@ -46,16 +64,19 @@ internal sealed class LeaderDuties(MachineSettings settings, Raft.Raft raft, Rep
     public bool IsPresentIncarnation(MachineId machine, ulong incarnation) =>
         replica.State.SessionOf(machine) is not { } session || _sessions.IsPresentIncarnation(session.Id, incarnation);
 
+    /// <summary>A word of a daemon that has a successor already: nothing in it counts.</summary>
+    public bool IsFormerIncarnation(Stamp stamp) => _sessions.IsFormerIncarnation(stamp);
+
     public long KnownReport(MachineId machine) => _reports.TryGetValue(machine, out var report) ? report.Version : 0;
 
-    public ImmutableArray<SessionAge> Ages(Instant now) => _sessions.Ages(replica.State, replica.OpenedAt, now);
+    public ImmutableArray<SessionAge> Ages(Instant now) => _sessions.Ages(Live, replica, now);
 
     /// <summary>What this leader remembers as a voter at the beginning of a round (rule 5).</summary>
     public void AcknowledgeOwnRound(VoterAges ages)
     {
-        foreach (var (session, at) in _sessions.Instants(replica.State, replica.OpenedAt))
+        foreach (var session in Live)
         {
-            ages.Remember(session, at);
+            ages.Remember(session.Id, _sessions.LastKnown(session, replica.OpenedAt(session)));
         }
     }
 
@@ -86,6 +107,11 @@ internal sealed class LeaderDuties(MachineSettings settings, Raft.Raft raft, Rep
 
     public void ReportReceived(MachineId from, MachineReport report)
     {
+        if (Running.ReadinessReport.IsOlder(report.Version, KnownReport(from)))
+        {
+            return; // It came by another way than the newer one.
+        }
+
         levels.Announced(from, report.FeatureLevel);
         if (KnownReport(from) != report.Version)
         {
@@ -102,7 +128,7 @@ internal sealed class LeaderDuties(MachineSettings settings, Raft.Raft raft, Rep
             return; // Rule 6. The stamps stay: a later round confirms them, too.
         }
 
-        foreach (var (_, session) in replica.State.Sessions)
+        foreach (var session in Live)
         {
             SendConfirmed(session, round);
         }
@@ -120,7 +146,7 @@ internal sealed class LeaderDuties(MachineSettings settings, Raft.Raft raft, Rep
     {
         _isPlacementDue = true;
         // What the services should be depends on sessions, reports and definitions; these change none of them.
-        _areDefinitionsDue |= entry.Command is not (Command.Assign or Command.ReportRunning or Command.ReportStuck or Command.RequestMove or Command.AbortMove
+        _areDefinitionsDue |= entry.Command is not (Command.Assign or Command.ReportRunning or Command.ReportStarting or Command.ReportStuck or Command.RequestMove or Command.AbortMove
             or Command.ClearFailures);
         if (entry.Command is Command.EndSession end)
         {
@@ -160,9 +186,9 @@ internal sealed class LeaderDuties(MachineSettings settings, Raft.Raft raft, Rep
             }
 
             var earliest = _placementWakeAt;
-            foreach (var (id, session) in replica.State.Sessions)
+            foreach (var session in Live)
             {
-                if (!replica.IsEnding(id) && !replica.IsGraceUnderWay(id))
+                if (!replica.IsEnding(session.Id) && !replica.IsGraceUnderWay(session.Id))
                 {
                     earliest = Instant.Min(earliest, EndsAt(session));
                 }
@@ -201,7 +227,7 @@ internal sealed class LeaderDuties(MachineSettings settings, Raft.Raft raft, Rep
 
     private void EndSessions(Instant now)
     {
-        foreach (var (_, session) in replica.State.Sessions)
+        foreach (var session in Live)
         {
             if (now >= EndsAt(session) && !replica.IsEnding(session.Id) && !replica.IsGraceUnderWay(session.Id))
             {
@@ -221,7 +247,7 @@ internal sealed class LeaderDuties(MachineSettings settings, Raft.Raft raft, Rep
             session = session with { Graces = session.Graces.RemoveRange(session.Graces.Values.Where(grace => grace.Index < replica.NoOpIndex).Select(grace => grace.Id)) };
         }
 
-        return _sessions.EndsAt(session, replica.OpenedAt(session), replica.AppliedAt);
+        return _sessions.EndsAt(session, replica);
     }
 
     private void OpenSessions(Instant now)
@@ -337,6 +363,7 @@ internal sealed class LeaderDuties(MachineSettings settings, Raft.Raft raft, Rep
     {
         Command.Assign assign => assign.Service,
         Command.ReportRunning running => running.Service,
+        Command.ReportStarting starting => starting.Service,
         Command.ReportStuck stuck => stuck.Service,
         Command.Release release => release.Service,
         Command.RequestMove move => move.Service,

@@ -55,10 +55,7 @@ public sealed partial class Raft
         _nextRoundAt = now + _timing.Heartbeat;
         _roundsOpen.Enqueue((_round, now));
         _cargo.RoundBegins(_round, now);
-        foreach (var (machine, progress) in _peers)
-        {
-            SendAppend(machine, progress, now);
-        }
+        SendAppendToAll(now);
 
         _replicationDue = false;
         ConfirmRound(now);
@@ -132,9 +129,21 @@ public sealed partial class Raft
         }
     }
 
-    private void SendAppend(MachineId machine, PeerProgress progress, Instant now)
+    private void SendAppendToAll(Instant now)
     {
-        if (!_connected.TryGetValue(machine, out var store) || (store != StoreId.None && store != progress.Store))
+        var ages = _cargo.AgesForRound(now);
+        foreach (var (machine, progress) in _peers)
+        {
+            SendAppend(machine, progress, ages, now);
+        }
+    }
+
+    private void SendAppend(MachineId machine, PeerProgress progress, Instant now) => SendAppend(machine, progress, _cargo.AgesForRound(now), now);
+
+    private void SendAppend(MachineId machine, PeerProgress progress, ImmutableArray<SessionAge> ages, Instant now)
+    {
+        var isConnected = _connected.TryGetValue(machine, out var store);
+        if (isConnected ? store != StoreId.None && store != progress.Store : !Relays.IsEnabled)
         {
             return; // What speaks there is not the member: a wiped disk, say. It gets nothing until it is taken in.
         }
@@ -149,7 +158,7 @@ public sealed partial class Raft
         var previous = needsSnapshot ? Log.Base.Index : progress.NextIndex - 1;
         var entries = !needsSnapshot && progress.NextIndex - progress.MatchIndex <= EntriesUnderWay ? Log.Slice(progress.NextIndex, EntriesPerMessage) : [];
         Send(machine, new PeerBody.Append(
-            Term, new LogPosition(previous, Log.TermAt(previous)), [.. entries], CommitIndex, _round, _cargo.AgesForRound(now), _cargo.KnownReport(machine)));
+            Term, new LogPosition(previous, Log.TermAt(previous)), [.. entries], CommitIndex, _round, ages, _cargo.KnownReport(machine)));
         progress.NextIndex += entries.Count; // Optimistic: a loss shows as a mismatch at the next heartbeat.
     }
 
@@ -357,10 +366,7 @@ public sealed partial class Raft
     {
         if (IsLeader && _isCommitNews)
         {
-            foreach (var (machine, progress) in _peers)
-            {
-                SendAppend(machine, progress, now);
-            }
+            SendAppendToAll(now);
         }
 
         _isCommitNews = false;

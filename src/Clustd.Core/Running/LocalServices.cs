@@ -35,6 +35,10 @@ public sealed partial class LocalServices
     private long _arrivalCount;
     private SessionHold _lastHold = SessionHold.None;
     private ClusterState _state = ClusterState.Empty;
+
+    // Asked for in every step; found out once per state.
+    private ClusterState? _leaseOf;
+    private TimeSpan _lease;
     private string? _leavingReason;
     private bool _hasHeld;
     private bool _hasJoined;
@@ -283,6 +287,24 @@ public sealed partial class LocalServices
     public bool HasHandedOut(SessionHold hold) => _instances.TrueForAll(instance => !instance.Answerable || !MayHaveGrace(instance) || !Runs(instance)
         || (instance.GivenUntil >= hold.Until && (instance.SaidUntil is not { } said || said >= hold.Until - (Lease / 2))));
 
+    /// <summary>
+    /// The disk does not answer, so what was granted to this machine meanwhile cannot be applied, and nobody would run it for as long as that lasts: it is given
+    /// back. Only what is in no log of this disk may be: anything else a former daemon may have begun.
+    /// </summary>
+    public void Refuse(Command.Assign assign, string reason)
+    {
+        if (!_services.TryGetValue(assign.Service, out var service))
+        {
+            _services[assign.Service] = service = new LocalService(assign.Service);
+        }
+
+        if (service.Refuse(assign.Token, reason))
+        {
+            _due.Mark(assign.Service);
+            Note(Severity.Warning, "service-refused", $"'{assign.Service}' (token {assign.Token}) is given back: {reason}", assign.Service);
+        }
+    }
+
     /// <summary>Called at the end of every step with the applied state and the hold. Decides promotions, demotions and deadlines.</summary>
     public void Reconcile(ClusterState state, SessionHold hold, Instant now, List<Output> outputs)
     {
@@ -320,8 +342,14 @@ public sealed partial class LocalServices
     {
         get
         {
-            var longest = _settings.Lease > _state.Lease ? _settings.Lease : _state.Lease;
-            return _state.SessionOf(_settings.Self) is { } session && session.Lease > longest ? session.Lease : longest;
+            if (!ReferenceEquals(_leaseOf, _state))
+            {
+                var longest = _settings.Lease > _state.Lease ? _settings.Lease : _state.Lease;
+                _lease = _state.SessionOf(_settings.Self) is { } session && session.Lease > longest ? session.Lease : longest;
+                _leaseOf = _state;
+            }
+
+            return _lease;
         }
     }
 

@@ -68,7 +68,12 @@ internal static class DriverVerbs
         {
             var act = stage.Acts.FirstOrDefault(act => act.Machine.Index == machine && act.Service == service)
                 ?? throw new UnexpectedException($"nothing runs for {service} on {ScriptSetup.NameOf(machine)}, so nothing can act.");
+            var refused = stage.World.Acting.Refused;
             stage.World.Acting.Try(act);
+            if (stage.World.Acting.Refused == refused)
+            {
+                stage.Recorder.Say($"the resource accepts what {act.Machine.Id} does under token {act.Token}");
+            }
         };
     }
 }

@@ -157,7 +157,7 @@ internal static class FaultVerbs
         }
 
         var image = arguments.Word("the name of what was saved");
-        return stage => stage.Do(() => stage.Machine(machine).Disk.Restore(
+        return stage => stage.Do(() => stage.Machine(machine).Disk.Clone(
             stage.ImageOf(image) ?? throw new UnexpectedException($"no disk was saved as '{image}'. Save one first, with 'disk {ScriptSetup.NameOf(machine)} is saved as {image}'.")));
     }
 

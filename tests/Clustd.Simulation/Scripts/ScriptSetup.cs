@@ -41,8 +41,6 @@ internal sealed record ScriptSetup
     /// <summary>Those that the story begins with.</summary>
     public IEnumerable<int> First => Enumerable.Range(0, Machines).Where(index => !Newcomers.Contains(index));
 
-    public IEnumerable<DriverPlan> DriversOf(int machine) => Witnesses.Contains(machine) ? [] : Complete.Drivers;
-
     public static string NameOf(int machine) => $"cm-{machine + 1}";
 
     /// <summary>One service with one driver, if the script says nothing else.</summary>
@@ -56,8 +54,6 @@ internal sealed record ScriptSetup
     public MachineSettings Adjust(int machine, MachineSettings settings) => settings with
     {
         WallClockSeconds = 0,
-        Witness = Witnesses.Contains(machine),
-        Drivers = Witnesses.Contains(machine) ? [] : settings.Drivers,
         RestartGrace = RestartGrace,
         Addresses = [.. Listed(machine).Distinct().Select(index => $"{NameOf(index)}:3001").Order(StringComparer.Ordinal)],
     };
@@ -88,6 +84,7 @@ internal sealed record ScriptSetup
             Patterns = [],
             Extras = Versions.IsEmpty ? Extras.None
                 : new Extras(HasReaders: false, HasDiskStalls: false, [.. Enumerable.Range(0, Machines).Select(index => Versions.GetValueOrDefault(index, FeatureLevels.Own))]),
+            Witnesses = [.. Witnesses],
             SnapshotEvery = SnapshotEvery,
             Script = this,
         };

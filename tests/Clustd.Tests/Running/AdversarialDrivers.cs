@@ -363,6 +363,9 @@ internal sealed class AdversarialDrivers
                 case Command.ReportRunning running:
                     Move(running.Service, running.Token, AssignmentState.Running, AssignmentState.Starting);
                     break;
+                case Command.ReportStarting starting:
+                    Move(starting.Service, starting.Token, AssignmentState.Starting, AssignmentState.Running);
+                    break;
                 case Command.ReportStuck stuck:
                     Move(stuck.Service, stuck.Token, AssignmentState.Stuck, null);
                     break;
@@ -419,7 +422,7 @@ internal sealed class AdversarialDrivers
     private LocalServices NewDaemon(long stored) => new(
         new MachineSettings
         {
-            Self = Self, Address = "a:1", Addresses = ["a:1"], Lease = Lease, Incarnation = _random.NextUInt64(), Seed = 1, WallClockSeconds = 1, ChecksWhatIsOverlooked = true,
+            Self = Self, Address = "a:1", Addresses = ["a:1"], Lease = Lease, Incarnation = _random.NextUInt64(), Seed = 1, WallClockSeconds = 1, ChecksWhatIsOverlookedEvery = 1,
             Drivers = [new ListedDriver(new DriverName("app"), ServiceNames[0]), new ListedDriver(new DriverName("app"), ServiceNames[1])],
         },
         _now) { StoredLastIndex = stored };
