@@ -46,6 +46,7 @@ public sealed class MachineCore
         {
             StoredLastIndex = stored.LastIndex,
             FormerGraces = FormerLeases.GracesIn(stored, settings.Self),
+            FormerKillTimeouts = FormerLeases.KillTimeoutsIn(stored),
         };
         _cargo = new HeartbeatCargo(settings, _holder, _local, now);
         _raft = new Raft.Raft(settings, stored, _cargo, random, _outputs, now);
@@ -317,7 +318,7 @@ public sealed class MachineCore
         _raft.Relays.IsEnabled = _replica.State.FeatureLevel >= FeatureLevels.Relay;
         _local.Stalled = _stalls.Sentence;
         RefuseWhatTheDiskKeepsFromHere();
-        if (_raft.IsLeader)
+        if (_raft.IsLeader && _duties.KnownReport(Settings.Self) != _local.Report.Version)
         {
             _duties.ReportReceived(Settings.Self, _local.Report); // A leader that leaves must not choose itself again.
         }

@@ -65,6 +65,8 @@ internal sealed class Restarts(World world)
         return chance.Happens(0.5) ? with with { Patterns = [] } : with;
     }
 
+    public static IEnumerable<string> Names => All.Select(pattern => pattern.Name);
+
     public static ImmutableArray<string> Choose(Chance chance)
     {
         var names = All.Select(pattern => pattern.Name).ToList();

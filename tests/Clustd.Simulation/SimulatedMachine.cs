@@ -8,7 +8,7 @@ namespace Clustd.Simulation;
 /// One machine: a host with a clock and a disk, a daemon process around a <see cref="MachineCore"/>, and driver processes. The loop is the
 /// daemon's: one input at a time, the clock read after it was dequeued, ticks after the inbox.
 /// </summary>
-internal sealed class SimulatedMachine
+internal sealed partial class SimulatedMachine
 {
     private readonly World _world;
     private readonly Chance _chance;
@@ -67,9 +67,6 @@ internal sealed class SimulatedMachine
 
     /// <summary>By how much its wall clock is off, seconds. Nothing but the epoch of a new cluster may depend on it.</summary>
     public long WallClockError { get; set; }
-
-    /// <summary>Why its daemon ends as soon as it is started; null: it does not.</summary>
-    public string? CannotStart { get; set; }
 
     public bool HostIsUp { get; private set; }
 
@@ -192,9 +189,6 @@ internal sealed class SimulatedMachine
         DaemonFrozenUntil = HostFrozenUntil = 0;
         _world.Network.HostDied(Index);
     }
-
-    /// <summary>Its disk fails and an empty one takes its place; its daemon is not running.</summary>
-    public void WipeDisk() => Disk.Wipe(_wipes.Bits());
 
     public void Freeze(long duration, bool wholeHost)
     {
@@ -469,12 +463,16 @@ internal sealed class SimulatedMachine
             case Output.BarrierAnswered answered:
                 _world.Readers!.Answered(this, answered);
                 break;
+            case Output.StoreRefused refused when WasSetBack:
+                ReplaceWhatWasSetBack(refused);
+                break;
             case Output.StoreRefused refused:
                 throw new ViolationException(Invariant.NoCrash, $"no disk was set back, but {Id} is told so: {refused.Reason}");
             case Output.Departed:
                 _world.Note(Id.Value, "has said goodbye and exits");
                 _world.Checks.Departed(this);
                 KillDaemon();
+                _world.Changed();
                 break;
             case Output.ReadyToRestart ready:
                 _world.Note(Id.Value, $"exits to be started again, {(ready.HasGrace ? "with" : "without")} a grace");

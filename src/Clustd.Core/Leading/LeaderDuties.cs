@@ -17,25 +17,7 @@ internal sealed class LeaderDuties(MachineSettings settings, Raft.Raft raft, Rep
     private bool _areDefinitionsDue = true;
     private string _servicesReason = "";
 
-    // The sessions in their order, made anew when they change: walked through in every step, which the sorted dictionary makes dear.
-    private ImmutableSortedDictionary<SessionId, Session> _liveOf = ImmutableSortedDictionary<SessionId, Session>.Empty;
-    private ImmutableArray<Session> _live = [];
-
     public IReadOnlyDictionary<MachineId, MachineReport> Reports => _reports;
-
-    private ImmutableArray<Session> Live
-    {
-        get
-        {
-            if (!ReferenceEquals(_liveOf, replica.State.Sessions))
-            {
-                _liveOf = replica.State.Sessions;
-                _live = [.. _liveOf.Values];
-            }
-
-            return _live;
-        }
-    }
 
     /// <summary>The newest sentence about each service, "no action, because ..." included.</summary>
     public IReadOnlyDictionary<ServiceName, string> Reasons => _reasons;
@@ -71,12 +53,12 @@ internal sealed class LeaderDuties(MachineSettings settings, Raft.Raft raft, Rep
 
     public long KnownReport(MachineId machine) => _reports.TryGetValue(machine, out var report) ? report.Version : 0;
 
-    public ImmutableArray<SessionAge> Ages(Instant now) => _sessions.Ages(Live, replica, now);
+    public ImmutableArray<SessionAge> Ages(Instant now) => _sessions.Ages(replica.State.SessionList, replica, now);
 
     /// <summary>What this leader remembers as a voter at the beginning of a round (rule 5).</summary>
     public void AcknowledgeOwnRound(VoterAges ages)
     {
-        foreach (var session in Live)
+        foreach (var session in replica.State.SessionList)
         {
             ages.Remember(session.Id, _sessions.LastKnown(session, replica.OpenedAt(session)));
         }
@@ -130,7 +112,7 @@ internal sealed class LeaderDuties(MachineSettings settings, Raft.Raft raft, Rep
             return; // Rule 6. The stamps stay: a later round confirms them, too.
         }
 
-        foreach (var session in Live)
+        foreach (var session in replica.State.SessionList)
         {
             var incarnation = _sessions.IncarnationOf(session.Id);
             if (_echoes.IsDue(session, replica.State, incarnation, now) && SendConfirmed(session, round))
@@ -193,7 +175,7 @@ internal sealed class LeaderDuties(MachineSettings settings, Raft.Raft raft, Rep
             }
 
             var earliest = _placementWakeAt;
-            foreach (var session in Live)
+            foreach (var session in replica.State.SessionList)
             {
                 if (!replica.IsEnding(session.Id) && !replica.IsGraceUnderWay(session.Id))
                 {
@@ -236,7 +218,7 @@ internal sealed class LeaderDuties(MachineSettings settings, Raft.Raft raft, Rep
 
     private void EndSessions(Instant now)
     {
-        foreach (var session in Live)
+        foreach (var session in replica.State.SessionList)
         {
             if (now >= EndsAt(session) && !replica.IsEnding(session.Id) && !replica.IsGraceUnderWay(session.Id))
             {

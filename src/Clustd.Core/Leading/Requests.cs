@@ -70,7 +70,7 @@ internal sealed class Requests(
     {
         if (_forwarded.Count == 0)
         {
-            return; // As nearly always, and asked at every heartbeat.
+            return;
         }
 
         foreach (var id in _forwarded.Where(pair => now >= pair.Value).Select(pair => pair.Key).ToList())

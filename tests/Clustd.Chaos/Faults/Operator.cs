@@ -11,8 +11,8 @@ internal sealed class Operator(Cluster cluster)
 {
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(25);
 
-    // A mark that could not be taken back would switch off what is checked; every machine is asked in turn for as long as faults can last.
-    private const int UndoTries = 60;
+    // A mark that could not be taken back would switch off what is checked; every machine is asked in turn, for longer than faults last.
+    private static readonly TimeSpan UndoPatience = TimeSpan.FromMinutes(2);
 
     /// <summary>On which machine: one whose daemon is meant to run.</summary>
     public Machine On(PlannedFault planned)
@@ -24,7 +24,8 @@ internal sealed class Operator(Cluster cluster)
     /// <summary>Repeats a command until it is done.</summary>
     public async Task<int> UndoAsync(string verb, params string[] arguments)
     {
-        for (var attempt = 0; attempt < UndoTries; attempt++)
+        var until = ActObserver.Now + (long)UndoPatience.TotalMicroseconds;
+        for (var attempt = 0; ActObserver.Now < until; attempt++)
         {
             var machine = cluster.Keepers[attempt % cluster.Keepers.Count];
             if (machine.IsUp && await RunAsync(machine.Machine, verb, arguments) == 0) return 0;
