@@ -8,6 +8,8 @@ namespace Clustd.Core.Leading;
 internal sealed class LeaderDuties(MachineSettings settings, Raft.Raft raft, Replica replica, AnnouncedLevels levels, List<Output> outputs)
 {
     private readonly Sessions _sessions = new(settings.PlantedBug);
+    private readonly Func<Session, Instant> _openedAt = replica.OpenedAt;
+    private readonly Func<long, Instant> _appliedAt = replica.AppliedAt;
     private readonly EchoesDue _echoes = new(settings.Self, new LeaseTiming(settings.Lease));
     private readonly SortedDictionary<MachineId, MachineReport> _reports = [];
     private readonly SortedSet<MachineId> _wantSession = [];
@@ -238,7 +240,7 @@ internal sealed class LeaderDuties(MachineSettings settings, Raft.Raft raft, Rep
             session = session with { Graces = session.Graces.RemoveRange(session.Graces.Values.Where(grace => grace.Index < replica.NoOpIndex).Select(grace => grace.Id)) };
         }
 
-        return _sessions.EndsAt(session, replica);
+        return _sessions.EndsAt(session, replica.OpenedAt(session), _appliedAt);
     }
 
     private void OpenSessions(Instant now)
