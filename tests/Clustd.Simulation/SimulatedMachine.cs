@@ -27,7 +27,7 @@ internal sealed partial class SimulatedMachine
         _world = world;
         _chance = chance;
         Index = index;
-        Id = new MachineId($"m{index + 1}");
+        Id = new MachineId($"{Prefix}{index + 1}");
         Disk = new Disk(world.Events, chance.Split(), world.Scenario);
         _wipes = new Chance(world.Scenario.Seed ^ 0x51DE_0000_0000_0000 ^ (ulong)index);
         Clock = BootClock();
@@ -135,7 +135,7 @@ internal sealed partial class SimulatedMachine
             Lease = scenario.Lease,
             Services = scenario.Services,
             Witness = IsWitness,
-            Drivers = [.. (IsWitness ? [] : scenario.Drivers).Select(plan => new ListedDriver(plan.Name, plan.Service))],
+            Drivers = [.. (IsWitness ? [] : scenario.Drivers).Where(plan => plan.IsListed).Select(plan => new ListedDriver(plan.Name, plan.Service))],
             Incarnation = _chance.Bits(),
             Seed = _chance.Bits(),
             WallClockSeconds = 1_800_000_000 + WallClockError + (_world.Events.Now / 1_000_000),
@@ -145,6 +145,7 @@ internal sealed partial class SimulatedMachine
             SnapshotEvery = scenario.SnapshotEvery,
             ChecksWhatIsOverlookedEvery = scenario.ChecksWhatIsOverlookedEvery,
         };
+        settings = scenario.Script?.Adjust(Index, settings) ?? settings;
         try
         {
             Core = new MachineCore(settings, stored, LocalNow);
@@ -229,7 +230,17 @@ internal sealed partial class SimulatedMachine
 
     public DriverConnection NextConnection() => new(++_connections);
 
-    private static string AddressOf(int index) => $"m{index + 1}:3001";
+    /// <summary>One more driver process beside those of the file: a second copy of one of them, perhaps.</summary>
+    public SimulatedDriver AddDriver(DriverPlan plan, string suffix)
+    {
+        var driver = new SimulatedDriver(_world, this, plan, _chance.Split()) { Suffix = suffix };
+        Drivers.Add(driver);
+        return driver;
+    }
+
+    private string Prefix => _world.Scenario.Script is null ? "m" : "cm-";
+
+    private string AddressOf(int index) => $"{Prefix}{index + 1}:3001";
 
     private SimulatedClock BootClock() => new(_chance.Between(0, 1_000_000_000), _world.Scenario.ClockRates[Index]);
 
@@ -460,8 +471,12 @@ internal sealed partial class SimulatedMachine
             case Output.DriverLease lease:
                 DriverAt(lease.Connection)?.Deliver(lease.Connection, driver => driver.Renewed(lease));
                 break;
-            case Output.BarrierAnswered answered:
-                _world.Readers!.Answered(this, answered);
+            case Output.BarrierAnswered answered when _world.Readers is { } readers:
+                readers.Answered(this, answered);
+                break;
+            case Output.StoreRefused refused when _world.Scenario.Script is not null:
+                _world.Note(Id.Value, refused);
+                KillDaemon();
                 break;
             case Output.StoreRefused refused when WasSetBack:
                 ReplaceWhatWasSetBack(refused);
