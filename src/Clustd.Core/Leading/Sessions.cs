@@ -140,7 +140,7 @@ internal sealed class Sessions(PlantedBug bug)
 
     /// <summary>
     /// When the session is over: k·lease after its newest stamp, later by this leader's own stalls, and not before k·grace from when this machine applied
-    /// any restart grace of it (rules 8 and 10). `openedAt` is when this leader itself saw the session opened in its own term, else the origin.
+    /// any restart grace of it (rules 8 and 10).
     /// </summary>
     public Instant EndsAt(Session session, Instant openedAt, Func<long, Instant> appliedAt)
     {

@@ -188,8 +188,9 @@ public sealed class SessionsTests
     {
         _sessions.StampReceived(Stamp(100), 1, 1, Now);
         var other = Session with { Id = new SessionId(9) };
+        var state = ClusterState.Empty with { Sessions = ImmutableSortedDictionary<SessionId, Session>.Empty.Add(Id, Session).Add(other.Id, other) };
 
-        _sessions.Ages([Session, other], _ => Now - Us(8), Now + Us(20)).ToArray().ShouldBe([new SessionAge(Id, 20), new SessionAge(other.Id, 28)]);
+        _sessions.Ages(state.SessionList, _ => Now - Us(8), Now + Us(20)).ToArray().ShouldBe([new SessionAge(Id, 20), new SessionAge(other.Id, 28)]);
     }
 
     private static TimeSpan Us(long microseconds) => TimeSpan.FromMicroseconds(microseconds);
