@@ -198,7 +198,7 @@ internal sealed record Scenario
         $"seed {Seed}: {Machines} machines, lease {Lease.TotalMilliseconds} ms, "
         + string.Join(", ", Services.Select(service => $"{service.Name} (kill_timeout {service.KillTimeout.TotalMilliseconds} ms)"))
         + $", clocks {string.Join(" ", ClockRates)} ppm, network {NetworkDelayMin}..{NetworkDelayMax} µs, disk {DiskDelayMin}..{DiskDelayMax} µs, stalls to {StallMax} µs"
-        + $", {(IsCampaign ? string.Join("; ", Phases) : $"faults every {FaultInterval / 1_000} ms: {string.Join(", ", [.. Patterns, .. RestartPatterns])}")}{Extras}{(Bug == PlantedBug.None ? "" : $", planted bug {Bug}")}";
+        + $"{(IsCampaign ? $", {string.Join("; ", Phases)}" : FaultInterval == 0 ? "" : $", faults every {FaultInterval / 1_000} ms: {string.Join(", ", [.. Patterns, .. RestartPatterns])}")}{Extras}{(Bug == PlantedBug.None ? "" : $", planted bug {Bug}")}";
 
     /// <summary>
     /// A world in which nothing but k and the guard is between safe and unsafe: long leases, so that 2 % of one are more than any delay, clocks at

@@ -59,9 +59,6 @@ internal sealed partial class SimulatedMachine
     /// <summary>What the installed binary can do.</summary>
     public int FeatureLevel { get; private set; }
 
-    /// <summary>When an older binary was last installed, µs.</summary>
-    public long DowngradedAt { get; private set; } = long.MinValue / 2;
-
     /// <summary>It votes and runs nothing.</summary>
     public bool IsWitness { get; }
 
@@ -219,13 +216,6 @@ internal sealed partial class SimulatedMachine
             _inbox.Enqueue(input);
             PlanLoop(_chance.Between(1, 30));
         }
-    }
-
-    /// <summary>The next start of the daemon is of this version.</summary>
-    public void Install(int level)
-    {
-        DowngradedAt = level < FeatureLevel ? _world.Events.Now : DowngradedAt;
-        FeatureLevel = level;
     }
 
     public DriverConnection NextConnection() => new(++_connections);
