@@ -5,7 +5,7 @@ using Clustd.Core;
 namespace Clustd.Simulation;
 
 /// <summary>
-/// A driver program under the SDK's lease logic: it renews every lease/6, acts only on order and while its lease is in effect, and what it
+/// A driver program under the SDK's lease logic: it renews every lease/4, acts only on order and while its lease is in effect, and what it
 /// runs is dead at the last permitted instant after the lease. It outlives its daemon, and connects again.
 /// </summary>
 internal sealed partial class SimulatedDriver(World world, SimulatedMachine machine, DriverPlan plan, Chance chance)
