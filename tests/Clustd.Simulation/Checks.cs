@@ -55,7 +55,7 @@ internal sealed class Checks(World world)
 
     public void Departed(SimulatedMachine machine)
     {
-        if (Newest.Members.TryGetValue(machine.Id, out var member) && !member.Learner && Newest.Members.Values.Count(other => !other.Learner) == 2 && world.WasGoodbyeUndisturbed(machine))
+        if (Newest.FeatureLevel >= FeatureLevels.Membership && Newest.Members.TryGetValue(machine.Id, out var member) && !member.Learner && Newest.Members.Values.Count(other => !other.Learner) == 2 && world.WasGoodbyeUndisturbed(machine))
         {
             throw new ViolationException(Invariant.TwoVotersPart, $"{machine.Id} has left and is still one of two voters");
         }

@@ -61,6 +61,16 @@ internal sealed class Disk(EventQueue events, Chance chance, Scenario scenario)
         Store = new StoreId($"store-{bits:x16}");
     }
 
+    /// <summary>Its own contents of some time ago take their place while nobody uses it.</summary>
+    public void SetBack(StoredState image)
+    {
+        _underWay.Clear();
+        _entries.Clear();
+        _entries.AddRange(image.Entries);
+        (_snapshot, HardState) = (image.Snapshot, image.HardState);
+        _crashes++;
+    }
+
     /// <summary>A copy of another machine's disk takes its place while nobody uses it.</summary>
     public void Clone(StoredState image)
     {

@@ -6,6 +6,8 @@ namespace Clustd.Simulation;
 /// <summary>What strikes in campaigns only: the seeds of the short runs keep their stories.</summary>
 internal sealed partial class Faults
 {
+    private const string SetBack = "set back disk";
+
     private static readonly ImmutableArray<(string Name, Action<Faults> Strike)> OfCampaigns =
     [
         ("sleep", faults => faults.Sleep()),
@@ -17,6 +19,7 @@ internal sealed partial class Faults
         ("full disk", faults => faults.FillDisk()),
         ("corrupt row", faults => faults.CorruptRow()),
         ("clone disk", faults => faults.CloneDisk()),
+        (SetBack, faults => faults.SetBackDisk()),
         ("all drivers die", faults => faults.AllDriversDie()),
     ];
 
@@ -177,6 +180,43 @@ internal sealed partial class Faults
             machine.StartDaemon();
         });
     }
+
+    /// <summary>
+    /// An old backup of its own disk is put into a machine. It must be refused, or be as if it had never acknowledged what it has forgotten. Only that is forgotten,
+    /// and others hold it: a forgotten vote, or the memory of what its drivers were told, nobody could notice.
+    /// </summary>
+    private void SetBackDisk()
+    {
+        if (LoseStoreOf(Anyone()) is not { } machine)
+        {
+            return;
+        }
+
+        var image = machine.Disk.Read();
+        _absentee = machine;
+        Note($"a backup of {machine.Id}'s disk is made");
+        Until(_chance.Between(Lease / 2, Lease * 6), () =>
+        {
+            _absentee = null;
+            var present = machine.Disk.Read();
+            var forgotten = present.Entries.Where(entry => entry.Index > image.LastIndex).ToList();
+            if (!_world.IsChaos || !machine.IsRunning || machine.IsLeaving || present.Store != image.Store || present.HardState != image.HardState || present.Base != image.Base
+                || forgotten.Count == 0 || forgotten.Exists(entry => entry.Command is Core.Cluster.Command.Assign { Machine: var to } && to == machine.Id || !IsHeldWithout(machine, entry)))
+            {
+                _world.Injections.CameToNothing(SetBack);
+                return;
+            }
+
+            Note($"{machine.Id}'s disk is set back by {forgotten.Count} entries to {image.LastIndex}");
+            machine.KillDaemon();
+            machine.Disk.SetBack(image);
+            machine.WasSetBack = true;
+            Later(_chance.Between(1_000, Lease / 4), machine.StartDaemon);
+        });
+    }
+
+    private bool IsHeldWithout(SimulatedMachine machine, Core.Raft.LogEntry entry) =>
+        Others(machine).Count(other => other.Disk.Holds(entry.Index, entry.Term)) * 2 > _world.Machines.Length;
 
     /// <summary>The daemon stays, without its drivers.</summary>
     private void AllDriversDie()

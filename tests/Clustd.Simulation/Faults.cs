@@ -61,6 +61,8 @@ internal sealed partial class Faults
 
     private long Lease => _world.Scenario.LeaseMicroseconds;
 
+    public static IEnumerable<string> Names => All.Concat(OfMembership).Concat(OfCampaigns).Select(pattern => pattern.Name);
+
     public static ImmutableArray<string> Choose(Chance chance)
     {
         var names = All.Select(pattern => pattern.Name).ToList();

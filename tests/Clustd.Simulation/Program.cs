@@ -13,7 +13,17 @@ internal static class Program
 {
     public static int Main(string[] args)
     {
-        if (args.Any(arg => arg is "--seed" or "--seeds" or "--minutes" or "--soak" or "--long-run" or "--table"))
+        if (Array.IndexOf(args, "--rewrite-scenarios") is var rewrite and >= 0)
+        {
+            return Scripts.ScriptFiles.Rewrite(rewrite + 1 < args.Length ? args[rewrite + 1] : "");
+        }
+
+        if (Array.IndexOf(args, "--scenario") is var scenario and >= 0 && scenario + 1 < args.Length)
+        {
+            return Scripts.ScriptFiles.Tell(args[scenario + 1]);
+        }
+
+        if (args.Any(arg => arg is "--seed" or "--seeds" or "--minutes" or "--soak" or "--long-run" or "--table" or "--fault-table"))
         {
             return Simulate(args);
         }
@@ -42,7 +52,14 @@ internal static class Program
             (length is { } one ? Campaign.FromSeed(seed, one, machines, bug) : Scenario.FromSeed(seed, machines, bug)) with { JudgesLiveness = !args.Contains("--only-safety") };
         if (Value("--seed") is not null)
         {
-            return Replay(ScenarioOf(Number("--seed", 1)) with { OnlyStrikes = Value("--only")?.Split(',').ToHashSet() });
+            var scenario = ScenarioOf(Number("--seed", 1)) with { OnlyStrikes = Value("--only")?.Split(',').ToHashSet() };
+            return args.Contains("--minimize") ? Minimize(scenario) : Replay(scenario);
+        }
+
+        if (args.Contains("--fault-table"))
+        {
+            Console.Write(FaultPatterns.Table);
+            return 0;
         }
 
         if (Array.IndexOf(args, "--table") is var table and >= 0)
@@ -105,6 +122,13 @@ internal static class Program
         return result.Violation is null ? 0 : 1;
     }
 
+    private static int Minimize(Scenario scenario)
+    {
+        var result = Runner.Run(scenario, new Transcript(null));
+        Console.WriteLine(result.Violation is null ? $"clean: {result.Scenario}" : Minimizer.StoryOf(result, TimeSpan.FromMinutes(5)));
+        return result.Violation is null ? 0 : 1;
+    }
+
     /// <summary>One line per seed, with a hash of its whole story: two versions that decide the same print the same.</summary>
     private static int Digests(ulong from, ulong seeds, int threads, Func<ulong, Scenario> scenarioOf)
     {
@@ -136,7 +160,7 @@ internal static class Program
             worst = Math.Max(worst, result.WorstShareOfBound);
             if (result.Violation is not null && failed++ >= 0)
             {
-                Console.WriteLine(keepGoing ? $"seed {result.Seed} ({result.Scenario.Machines} machines): {Short(result.Violation.Message)}" : result.Report());
+                Console.WriteLine(keepGoing ? $"seed {result.Seed} ({result.Scenario.Machines} machines): {Short(result.Violation.Message)}\n  {result.Replay}" : Minimizer.StoryOf(result, Patience));
             }
 
             if (clock.ElapsedMilliseconds - reported > 5_000)
@@ -152,6 +176,9 @@ internal static class Program
             CultureInfo.InvariantCulture,
             $"{count} seeds, {failed} failed, {simulated / 3.6e9:0.0} simulated hours in {clock.Elapsed.TotalMinutes:0.0} min ({simulated / 1e6 / clock.Elapsed.TotalSeconds / threads:0} x real time per thread, {simulated / 1e6 / Environment.CpuUsage.TotalTime.TotalSeconds:0} x per second of CPU), longest without a master {worst:P0} of the bound");
     }
+
+    /// <summary>How long a failure is made smaller before it is told.</summary>
+    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(60);
 
     private static string Short(string message) => message.Length > 400 ? message[..400] + "..." : message;
 }

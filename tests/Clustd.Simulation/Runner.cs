@@ -30,7 +30,7 @@ internal sealed record SeedResult(ulong Seed, Scenario Scenario, ViolationExcept
         $"""
         {string.Join('\n', Tail)}
 
-        FAILED {Scenario}
+        FAILED at commit {LongRun.Commit}: {Scenario}
         {Violation!.Message}
         Replay: {Replay}
         """;

@@ -8,7 +8,7 @@ namespace Clustd.Simulation;
 /// One machine: a host with a clock and a disk, a daemon process around a <see cref="MachineCore"/>, and driver processes. The loop is the
 /// daemon's: one input at a time, the clock read after it was dequeued, ticks after the inbox.
 /// </summary>
-internal sealed class SimulatedMachine
+internal sealed partial class SimulatedMachine
 {
     private readonly World _world;
     private readonly Chance _chance;
@@ -27,7 +27,7 @@ internal sealed class SimulatedMachine
         _world = world;
         _chance = chance;
         Index = index;
-        Id = new MachineId($"m{index + 1}");
+        Id = new MachineId($"{Prefix}{index + 1}");
         Disk = new Disk(world.Events, chance.Split(), world.Scenario);
         _wipes = new Chance(world.Scenario.Seed ^ 0x51DE_0000_0000_0000 ^ (ulong)index);
         Clock = BootClock();
@@ -59,17 +59,11 @@ internal sealed class SimulatedMachine
     /// <summary>What the installed binary can do.</summary>
     public int FeatureLevel { get; private set; }
 
-    /// <summary>When an older binary was last installed, µs.</summary>
-    public long DowngradedAt { get; private set; } = long.MinValue / 2;
-
     /// <summary>It votes and runs nothing.</summary>
     public bool IsWitness { get; }
 
     /// <summary>By how much its wall clock is off, seconds. Nothing but the epoch of a new cluster may depend on it.</summary>
     public long WallClockError { get; set; }
-
-    /// <summary>Why its daemon ends as soon as it is started; null: it does not.</summary>
-    public string? CannotStart { get; set; }
 
     public bool HostIsUp { get; private set; }
 
@@ -138,7 +132,7 @@ internal sealed class SimulatedMachine
             Lease = scenario.Lease,
             Services = scenario.Services,
             Witness = IsWitness,
-            Drivers = [.. (IsWitness ? [] : scenario.Drivers).Select(plan => new ListedDriver(plan.Name, plan.Service))],
+            Drivers = [.. (IsWitness ? [] : scenario.Drivers).Where(plan => plan.IsListed).Select(plan => new ListedDriver(plan.Name, plan.Service))],
             Incarnation = _chance.Bits(),
             Seed = _chance.Bits(),
             WallClockSeconds = 1_800_000_000 + WallClockError + (_world.Events.Now / 1_000_000),
@@ -148,6 +142,7 @@ internal sealed class SimulatedMachine
             SnapshotEvery = scenario.SnapshotEvery,
             ChecksWhatIsOverlookedEvery = scenario.ChecksWhatIsOverlookedEvery,
         };
+        settings = scenario.Script?.Adjust(Index, settings) ?? settings;
         try
         {
             Core = new MachineCore(settings, stored, LocalNow);
@@ -193,9 +188,6 @@ internal sealed class SimulatedMachine
         _world.Network.HostDied(Index);
     }
 
-    /// <summary>Its disk fails and an empty one takes its place; its daemon is not running.</summary>
-    public void WipeDisk() => Disk.Wipe(_wipes.Bits());
-
     public void Freeze(long duration, bool wholeHost)
     {
         var until = _world.Events.Now + duration;
@@ -226,16 +218,19 @@ internal sealed class SimulatedMachine
         }
     }
 
-    /// <summary>The next start of the daemon is of this version.</summary>
-    public void Install(int level)
-    {
-        DowngradedAt = level < FeatureLevel ? _world.Events.Now : DowngradedAt;
-        FeatureLevel = level;
-    }
-
     public DriverConnection NextConnection() => new(++_connections);
 
-    private static string AddressOf(int index) => $"m{index + 1}:3001";
+    /// <summary>One more driver process beside those of the file: a second copy of one of them, perhaps.</summary>
+    public SimulatedDriver AddDriver(DriverPlan plan, string suffix)
+    {
+        var driver = new SimulatedDriver(_world, this, plan, _chance.Split()) { Suffix = suffix };
+        Drivers.Add(driver);
+        return driver;
+    }
+
+    private string Prefix => _world.Scenario.Script is null ? "m" : "cm-";
+
+    private string AddressOf(int index) => $"{Prefix}{index + 1}:3001";
 
     private SimulatedClock BootClock() => new(_chance.Between(0, 1_000_000_000), _world.Scenario.ClockRates[Index]);
 
@@ -466,8 +461,15 @@ internal sealed class SimulatedMachine
             case Output.DriverLease lease:
                 DriverAt(lease.Connection)?.Deliver(lease.Connection, driver => driver.Renewed(lease));
                 break;
-            case Output.BarrierAnswered answered:
-                _world.Readers!.Answered(this, answered);
+            case Output.BarrierAnswered answered when _world.Readers is { } readers:
+                readers.Answered(this, answered);
+                break;
+            case Output.StoreRefused refused when _world.Scenario.Script is not null:
+                _world.Note(Id.Value, refused);
+                KillDaemon();
+                break;
+            case Output.StoreRefused refused when WasSetBack:
+                ReplaceWhatWasSetBack(refused);
                 break;
             case Output.StoreRefused refused:
                 throw new ViolationException(Invariant.NoCrash, $"no disk was set back, but {Id} is told so: {refused.Reason}");
@@ -475,6 +477,7 @@ internal sealed class SimulatedMachine
                 _world.Note(Id.Value, "has said goodbye and exits");
                 _world.Checks.Departed(this);
                 KillDaemon();
+                _world.Changed();
                 break;
             case Output.ReadyToRestart ready:
                 _world.Note(Id.Value, $"exits to be started again, {(ready.HasGrace ? "with" : "without")} a grace");

@@ -24,6 +24,7 @@ public sealed partial class LocalServices
     private readonly Func<long> _nextSequence;
     private readonly Func<long> _nextRun;
     private readonly Action<DriverInstance, bool> _leaseExtended;
+    private readonly Func<ServiceName, TimeSpan> _killTimeoutBefore;
     private readonly List<DriverInstance> _arrivals = [];
     private readonly List<(DriverConnection Connection, long Stamp)> _renewals = [];
     private readonly List<Output> _notes = [];
@@ -63,6 +64,7 @@ public sealed partial class LocalServices
         _nextSequence = () => ++_sequence;
         _nextRun = () => ++_runs;
         _leaseExtended = LeaseExtended;
+        _killTimeoutBefore = KillTimeoutBefore;
         _sequence = Math.Max(startedAt.Microseconds, 0);
         WakeAt = startedAt;
     }
@@ -81,6 +83,9 @@ public sealed partial class LocalServices
     {
         init => _former = new FormerLeases(_startedAt, value);
     }
+
+    /// <summary>See <see cref="FormerLeases.KillTimeoutsIn"/>.</summary>
+    public IReadOnlyDictionary<ServiceName, TimeSpan> FormerKillTimeouts { get; init; } = new SortedDictionary<ServiceName, TimeSpan>();
 
     /// <summary>What this machine wants in the log until the applied state shows it. Saying it again is harmless.</summary>
     public IReadOnlyList<Command> Wanted { get; private set; } = [];
@@ -144,7 +149,7 @@ public sealed partial class LocalServices
         foreach (var service in instance.FollowedIn(_state))
         {
             // Only where time bounds the wait: a best-effort driver is told `false` too, but cannot hold up a service by what it may have done before.
-            if (isNew && registration.StopsForCertain && !IsFirst && now < FreshUntil(DefinitionOf(service).KillTimeout)
+            if (isNew && registration.StopsForCertain && !IsFirst && now < FreshUntil(LongestKillTimeoutOf(service))
                 && !claimed.Contains(service))
             {
                 instance.CallsOf(service).MayHaveStarted();
@@ -323,6 +328,7 @@ public sealed partial class LocalServices
             IsRestarting = _graceDrivers is not null && _leavingReason is null,
             CannotTellUntil = _hasHeld || _leavingReason is not null ? Instant.Origin : _former.SessionUntil(Lease),
             Deadlines = _ownDeadlines,
+            KillTimeoutBefore = _killTimeoutBefore,
         };
         ChooseActive(moment);
         LookAtServices(moment, lapsed, outputs);
@@ -355,6 +361,16 @@ public sealed partial class LocalServices
 
     // Rule 14: until then drivers of a former incarnation may run here unknown to us.
     private Instant FreshUntil(TimeSpan killTimeout) => _former.UnheardUntil(Lease) + LeaseTiming.Stretch(killTimeout);
+
+    // What may bind a driver of a former daemon while this one has not applied all that its store holds.
+    private TimeSpan KillTimeoutBefore(ServiceName service) =>
+        _state.AppliedIndex < StoredLastIndex && FormerKillTimeouts.TryGetValue(service, out var killTimeout) ? killTimeout : TimeSpan.Zero;
+
+    private TimeSpan LongestKillTimeoutOf(ServiceName service)
+    {
+        var (defined, before) = (DefinitionOf(service).KillTimeout, KillTimeoutBefore(service));
+        return defined > before ? defined : before;
+    }
 
     private Command? EndOfGrace(Moment moment) =>
         moment.Hold.IsHeld(moment.Now) && moment.State.Sessions.TryGetValue(moment.Hold.Session, out var session) && !session.Graces.IsEmpty

@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using Clustd.Core;
 using Clustd.Core.Cluster;
 using Clustd.Core.Leading;
@@ -7,11 +8,13 @@ using Xunit;
 
 namespace Clustd.Tests.Leading;
 
-/// <summary>The leader's side of the lease argument to the microsecond: what a round confirms, and what a new leader inherits.</summary>
+/// <summary>The leader's side of the lease argument to the microsecond: what a round confirms, what a new leader inherits, when a session is over.</summary>
 public sealed class SessionsTests
 {
     private static readonly SessionId Id = new(7);
-    private static readonly Session Session = new(Id, new MachineId("cm-1"), new StoreId("s"), TimeSpan.FromSeconds(1));
+    private static readonly TimeSpan Lease = TimeSpan.FromSeconds(1);
+    private static readonly TimeSpan Stretched = TimeSpan.FromMicroseconds(1_020_300);
+    private static readonly Session Session = new(Id, new MachineId("cm-1"), new StoreId("s"), Lease);
     private static readonly Instant Now = new(50_000_000);
 
     private readonly Sessions _sessions = new(PlantedBug.None);
@@ -140,6 +143,36 @@ public sealed class SessionsTests
         _sessions.TakeConfirmed(Id, 99).ShouldBeNull();
     }
 
+    [Fact] // Rule 10
+    public void A_session_ends_k_times_the_lease_after_the_newest_stamp()
+    {
+        _sessions.StampReceived(Stamp(100), 1, 1, Now);
+
+        _sessions.EndsAt(Session, Instant.Origin, _ => Instant.Origin).ShouldBe(Now + Stretched);
+    }
+
+    [Fact] // Rule 8
+    public void What_the_leader_was_stalled_is_added_until_it_hears_the_session_again()
+    {
+        _sessions.StampReceived(Stamp(100), 1, 1, Now);
+        _sessions.ExtendBy(Us(30), [Id]);
+        _sessions.ExtendBy(Us(12), [Id]);
+        _sessions.EndsAt(Session, Instant.Origin, _ => Instant.Origin).ShouldBe(Now + Stretched + Us(42));
+
+        _sessions.StampReceived(Stamp(200), 2, 1, Now + Us(50));
+        _sessions.EndsAt(Session, Instant.Origin, _ => Instant.Origin).ShouldBe(Now + Us(50) + Stretched);
+    }
+
+    [Fact] // Rules 10 and 16
+    public void A_grace_counts_from_when_it_was_applied_and_the_longest_of_all_counts()
+    {
+        _sessions.StampReceived(Stamp(100), 1, 1, Now);
+        var session = Session with { Graces = ImmutableSortedDictionary<long, RestartGrace>.Empty.Add(1, Grace(1, seconds: 15, index: 40)).Add(2, Grace(2, seconds: 2, index: 41)) };
+
+        _sessions.EndsAt(session, Instant.Origin, index => Now + Us(index)).ShouldBe(Now + Us(40) + TimeSpan.FromMicroseconds(15_304_500));
+        _sessions.EndsAt(session, Instant.Origin, _ => Instant.Origin).ShouldBe(Now + Stretched);
+    }
+
     [Fact]
     public void A_session_that_is_forgotten_is_as_if_it_had_never_been_heard()
     {
@@ -150,9 +183,21 @@ public sealed class SessionsTests
         _sessions.LastKnown(Session, Instant.Origin).ShouldBe(Instant.Origin);
     }
 
+    [Fact]
+    public void Rounds_list_the_age_of_every_session()
+    {
+        _sessions.StampReceived(Stamp(100), 1, 1, Now);
+        var other = Session with { Id = new SessionId(9) };
+        var state = ClusterState.Empty with { Sessions = ImmutableSortedDictionary<SessionId, Session>.Empty.Add(Id, Session).Add(other.Id, other) };
+
+        _sessions.Ages(state.SessionList, _ => Now - Us(8), Now + Us(20)).ToArray().ShouldBe([new SessionAge(Id, 20), new SessionAge(other.Id, 28)]);
+    }
+
     private static TimeSpan Us(long microseconds) => TimeSpan.FromMicroseconds(microseconds);
 
     private static Stamp Stamp(long at, ulong incarnation = 1) => new(Id, incarnation, new Instant(at));
 
     private static VoterMemory Voter(Instant heard, params (SessionId Session, long Age)[] ages) => new([.. ages.Select(age => new SessionAge(age.Session, age.Age))], heard);
+
+    private static RestartGrace Grace(long id, int seconds, long index) => new(id, TimeSpan.FromSeconds(seconds), [], index);
 }
