@@ -272,7 +272,7 @@ internal sealed class LocalService(ServiceName name)
         var token = service?.Vacated is { } vacated && vacated.Machine == moment.Settings.Self ? vacated.Token
             : mine is not null && moment.LeavingReason is not null ? mine.Token
             : Token.None;
-        var proven = _begunToken == token && _inheritedToken != token;
+        var proven = (_begunToken == token && _inheritedToken != token) || moment.Settings.PlantedBug.Is(PlantedBug.ReleasedAtStart);
         if (token != Token.None && (proven || moment.IsOver(freshUntil)))
         {
             WantRelease(moment, new Command.Release(Name, token, $"The lease was over; all that ran '{Name}' on this machine has stopped.", false));

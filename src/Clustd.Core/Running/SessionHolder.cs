@@ -57,7 +57,7 @@ internal sealed class SessionHolder(MachineId self, StoreId store, ulong incarna
             return false;
         }
 
-        var until = LeaseTiming.HeldUntil(echo.At, echo.Lease);
+        var until = bug.Is(PlantedBug.NoGuard) ? echo.At + echo.Lease : LeaseTiming.HeldUntil(echo.At, echo.Lease);
         if (_ordinary.Session == echo.Session && until <= _ordinary.Until)
         {
             return false;
@@ -99,12 +99,12 @@ internal sealed class SessionHolder(MachineId self, StoreId store, ulong incarna
         }
 
         _asked = null;
-        if (_ordinary.Session == session.Id && _ordinary.IsHeld(now))
+        if (_ordinary.Session == session.Id && (_ordinary.IsHeld(now) || bug.Is(PlantedBug.LateGraceTaken)))
         {
-            _grace = (session.Id, (bug == PlantedBug.GraceFromApplied ? now : asked.AskedAt) + grace.Duration - LeaseTiming.GuardOf(session.Lease));
+            _grace = (session.Id, (bug.Is(PlantedBug.GraceFromApplied) ? now : asked.AskedAt) + grace.Duration - LeaseTiming.GuardOf(session.Lease));
         }
     }
 
     /// <summary>A session of another store of the same machine is not ours: a wiped or cloned disk never takes one up.</summary>
-    public Session? OwnSession(ClusterState state) => state.SessionOf(self) is { } session && session.Store == store ? session : null;
+    public Session? OwnSession(ClusterState state) => state.SessionOf(self) is { } session && (session.Store == store || bug.Is(PlantedBug.SessionOfAnotherStore)) ? session : null;
 }
