@@ -66,7 +66,7 @@ public sealed class MachineCore
         _cargo.Duties = _duties;
         _cargo.Requests = _requests;
         _cargo.Barriers = _barriers;
-        _proposals = new Proposals(settings.Self, incarnation, _raft, _replica, _duties, _timing.Heartbeat * 2);
+        _proposals = new Proposals(settings.Self, incarnation, _raft, _replica, _duties, _timing.Heartbeat * 2, settings.PlantedBug);
         _departure = new Departure(settings, _raft, _replica, _holder, _local, _outputs);
         _restart = new Restart(settings, _raft, _replica, _holder, _local, _outputs);
         _storedLastIndex = stored.LastIndex;

@@ -2,7 +2,7 @@ namespace Clustd.Core;
 
 /// <summary>
 /// Rules that the simulator can break, one at a time, to prove that it would notice: the zoo (docs/zoo.md). Internal, set by tests only, and each is read at the
-/// one place that keeps its rule, through <see cref="PlantedBugs.Is"/>. Those of the simulator's own parts (a clock, a loop, a hub) stand for the daemon's.
+/// one place that keeps its rule, through <see cref="PlantedBugs.Is"/>. Those of the simulator's own parts (a clock, a loop) stand for the daemon's.
 /// </summary>
 internal enum PlantedBug
 {
@@ -86,7 +86,7 @@ internal enum PlantedBug
     /// <summary>Rule 11: what a former leader decided counts as applied long ago.</summary>
     WaitOfFormerLeader,
 
-    /// <summary>Rule 11: a Release ends whatever grant or wait there is, whatever its token.</summary>
+    /// <summary>Rule 11: a Release ends whatever grant or wait there is, whatever its token: neither the leader nor the state machine compares it.</summary>
     ReleaseOfAnyToken,
 
     /// <summary>Rule 12: the wait for a former master takes the kill_timeout that is defined now, not the one granted.</summary>
@@ -134,7 +134,7 @@ internal enum PlantedBug
     /// <summary>Drivers: a second instance of a name is let in while the first may still run.</summary>
     SecondInstanceLetIn,
 
-    /// <summary>Drivers: what the daemon says to a driver may be overtaken (in the simulated hub).</summary>
+    /// <summary>Drivers: a stop does not wait for the answer to the start under way, so the start may be delivered after it.</summary>
     StartAfterItsStop,
 
     /// <summary>Raft: the vote is forgotten in a crash.</summary>

@@ -53,7 +53,7 @@ internal sealed partial class Faults
     {
         _world = world;
         _chance = chance;
-        _strikes = [.. All.Concat(OfMembership).Where(pattern => world.Scenario.Patterns.Contains(pattern.Name)).Select(pattern => pattern.Strike)];
+        _strikes = [.. All.Concat(OfMembership).Concat(Aimed).Where(pattern => world.Scenario.Patterns.Contains(pattern.Name)).Select(pattern => pattern.Strike)];
     }
 
     private long Lease => _world.Scenario.LeaseMicroseconds;

@@ -13,6 +13,11 @@ internal static class Program
 {
     public static int Main(string[] args)
     {
+        if (args.Contains("--zoo"))
+        {
+            return ZooProgram.Run(args);
+        }
+
         if (args.Any(arg => arg is "--seed" or "--seeds" or "--minutes" or "--soak"))
         {
             return Simulate(args);

@@ -19,9 +19,11 @@ internal sealed record SeedResult(ulong Seed, Scenario Scenario, ViolationExcept
 /// <summary>Runs seeds, one world per thread.</summary>
 internal static class Runner
 {
-    public static SeedResult Run(ulong seed, int? machines = null, PlantedBug bug = PlantedBug.None, TextWriter? live = null, bool judgesLiveness = true)
+    public static SeedResult Run(ulong seed, int? machines = null, PlantedBug bug = PlantedBug.None, TextWriter? live = null, bool judgesLiveness = true) =>
+        Run(Scenario.FromSeed(seed, machines, bug) with { JudgesLiveness = judgesLiveness }, live);
+
+    public static SeedResult Run(Scenario scenario, TextWriter? live = null)
     {
-        var scenario = Scenario.FromSeed(seed, machines, bug) with { JudgesLiveness = judgesLiveness };
         var transcript = new Transcript(live);
         var world = new World(scenario, transcript);
         ViolationException? violation = null;
@@ -38,7 +40,7 @@ internal static class Runner
             violation = new ViolationException(Invariant.NoCrash, broken.ToString());
         }
 
-        return new SeedResult(seed, scenario, violation, world.Digest, world.WorstShareOfBound, world.Events.Now, violation is null ? [] : [.. transcript.Tail()]);
+        return new SeedResult(scenario.Seed, scenario, violation, world.Digest, world.WorstShareOfBound, world.Events.Now, violation is null ? [] : [.. transcript.Tail()]);
     }
 
     /// <summary>Runs seeds from `from` on until `until` says stop; results come in no particular order, one at a time.</summary>

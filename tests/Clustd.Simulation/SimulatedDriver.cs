@@ -8,7 +8,7 @@ namespace Clustd.Simulation;
 /// A driver program under the SDK's lease logic: it renews every lease/6, acts only on order and while its lease is in effect, and what it
 /// runs is dead at the last permitted instant after the lease. It outlives its daemon, and connects again.
 /// </summary>
-internal sealed class SimulatedDriver(World world, SimulatedMachine machine, DriverPlan plan, Chance chance)
+internal sealed class SimulatedDriver(World world, SimulatedMachine machine, DriverPlan plan, Chance chance, string copy = "")
 {
     private readonly Queue<TriggerCall> _calls = new();
     private DriverLease _lease = new();
@@ -54,7 +54,7 @@ internal sealed class SimulatedDriver(World world, SimulatedMachine machine, Dri
 
         _process++;
         IsAlive = true;
-        Instance = $"{machine.Id}-{plan.Name}-{_process}";
+        Instance = $"{machine.Id}-{plan.Name}-{_process}{copy}";
         _lease = new DriverLease();
         _leaseVersion++;
         Forget();
@@ -92,6 +92,17 @@ internal sealed class SimulatedDriver(World world, SimulatedMachine machine, Dri
         {
             ToDaemon(new Input.DriverLost(connection));
             _connection = null;
+        }
+    }
+
+    /// <summary>Its connection to the daemon breaks, and both live on.</summary>
+    public void BreakConnection()
+    {
+        if (_connection is { } connection)
+        {
+            world.Note(machine.Id.Value, $"the connection of driver {Instance} breaks");
+            ToDaemon(new Input.DriverLost(connection));
+            ConnectionLost(connection);
         }
     }
 
@@ -443,7 +454,11 @@ internal sealed class SimulatedDriver(World world, SimulatedMachine machine, Dri
         var end = new Instant(_lease.EndsAt!.Value);
         world.Events.At(machine.Clock.TrueTimeOf(end), () =>
         {
-            if (version == _leaseVersion && _mayRun && !_killing)
+            if (version == _leaseVersion && machine.LocalNow < end)
+            {
+                world.Events.At(Math.Max(machine.HostFrozenUntil, world.Events.Now + 1), PlanLeaseEnd); // The clock stood still meanwhile.
+            }
+            else if (version == _leaseVersion && _mayRun && !_killing)
             {
                 BeginKill(end);
             }

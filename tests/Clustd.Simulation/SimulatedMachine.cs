@@ -19,6 +19,7 @@ internal sealed class SimulatedMachine
     private long _tickGeneration;
     private long _connections;
     private int _wakesAtOnce;
+    private Instant _waitsSince;
     private (long Duration, bool WholeHost)? _freezeBeforeOutputs;
     private bool _holdsOutputs;
 
@@ -35,6 +36,12 @@ internal sealed class SimulatedMachine
         foreach (var plan in world.Scenario.Drivers)
         {
             Drivers.Add(new SimulatedDriver(world, this, plan, chance.Split()));
+        }
+
+        // Somebody started them twice.
+        foreach (var plan in world.Scenario.HasDoubles ? world.Scenario.Drivers : [])
+        {
+            Drivers.Add(new SimulatedDriver(world, this, plan, chance.Split(), copy: "b"));
         }
     }
 
@@ -112,6 +119,7 @@ internal sealed class SimulatedMachine
         DaemonFrozenUntil = HostFrozenUntil;
         var stored = Disk.Read();
         Log = new LogMirror(stored.Base, stored.Entries);
+        _waitsSince = LocalNow;
         var scenario = _world.Scenario;
         var settings = new MachineSettings
         {
@@ -119,7 +127,7 @@ internal sealed class SimulatedMachine
             Address = AddressOf(Index),
             Addresses = [.. Enumerable.Range(0, scenario.Machines).Select(AddressOf).Order(StringComparer.Ordinal)],
             Lease = scenario.Lease,
-            Services = scenario.Services,
+            Services = _world.Definitions,
             Drivers = [.. scenario.Drivers.Select(plan => new ListedDriver(plan.Name, plan.Service))],
             Incarnation = _chance.Bits(),
             Seed = _chance.Bits(),
@@ -177,10 +185,27 @@ internal sealed class SimulatedMachine
         if (wholeHost)
         {
             HostFrozenUntil = Math.Max(HostFrozenUntil, until);
+            if (_world.Scenario.Bug.Is(PlantedBug.ClockStopsInSleep))
+            {
+                Sleep(Clock);
+            }
+
             _world.Events.At(until, () => _world.Acting.Recheck(this));
         }
 
         _world.Events.At(until, _world.Changed);
+    }
+
+    private void Sleep(SimulatedClock clock)
+    {
+        clock.Stop(_world.Events.Now);
+        _world.Events.At(HostFrozenUntil, () =>
+        {
+            if (_world.Events.Now >= HostFrozenUntil)
+            {
+                clock.Continue(_world.Events.Now);
+            }
+        });
     }
 
     /// <summary>The freeze falls between the next step and its outputs: what was decided before is done after.</summary>
@@ -211,7 +236,7 @@ internal sealed class SimulatedMachine
 
     private static string AddressOf(int index) => $"m{index + 1}:3001";
 
-    private SimulatedClock BootClock() => new(_chance.Between(0, 1_000_000_000), _world.Scenario.ClockRates[Index]);
+    private SimulatedClock BootClock() => new(_chance.Between(0, 1_000_000_000), _world.Scenario.ClockRates[Index] * (_world.Scenario.Bug.Is(PlantedBug.ClockSlewed) ? 5 : 1));
 
     private void EndDaemon()
     {
@@ -318,7 +343,8 @@ internal sealed class SimulatedMachine
 
     private void Step(Input input)
     {
-        var now = LocalNow;
+        var now = _world.Scenario.Bug.Is(PlantedBug.NowBeforeDequeue) ? _waitsSince : LocalNow;
+        _waitsSince = LocalNow;
         if (input is Input.RequestMade or Input.GoodbyeRequested or Input.RestartRequested)
         {
             IsLeaving |= input is Input.GoodbyeRequested;

@@ -17,6 +17,7 @@ internal sealed class World
     public World(Scenario scenario, Transcript transcript)
     {
         Scenario = scenario;
+        Definitions = scenario.Services;
         _transcript = transcript;
         var chance = new Chance(scenario.Seed);
         Checks = new Checks(this);
@@ -38,6 +39,9 @@ internal sealed class World
     }
 
     public Scenario Scenario { get; }
+
+    /// <summary>The services that a machine's file names, as of its daemon's next start.</summary>
+    public System.Collections.Immutable.ImmutableArray<Core.Cluster.ServiceDefinition> Definitions { get; set; }
 
     public EventQueue Events { get; } = new();
 

@@ -139,7 +139,7 @@ internal sealed class Moment(
         }
 
         calls.KillDueAt = kill ? calls.KillDueAt ?? now + LeaseTiming.Stretch(limit) : calls.KillDueAt;
-        if (calls.UnderWay is { } call)
+        if (calls.UnderWay is { } call && !(settings.PlantedBug.Is(PlantedBug.StartAfterItsStop) && calls.Answered(call.Sequence, "not waited for") is not null))
         {
             if (call.IsMaster && calls.Cancel())
             {
