@@ -59,6 +59,11 @@ internal sealed class HeartbeatCargo(MachineSettings settings, SessionHolder hol
 
     public void AnswerReceived(MachineId from, Stamp stamp, MachineReport? report, Instant now)
     {
+        if (Duties.IsFormerIncarnation(stamp))
+        {
+            return;
+        }
+
         if (report is not null)
         {
             Duties.ReportReceived(from, report);

@@ -101,6 +101,7 @@ public sealed class MachineCore
         }
 
         _outputs.Clear();
+        _raft.Relays.Now = now;
         NoticeStall(now);
         Take(input, now);
         Settle(input is Input.Tick, now);
@@ -168,7 +169,7 @@ public sealed class MachineCore
                 _forming.PeerLost(peer.Machine);
                 break;
             case Input.PeerSpoke spoke:
-                Hear(spoke.From, spoke.Message, now);
+                Listen(spoke.From, spoke.Message, now);
                 break;
             case Input.Persisted persisted:
                 _stalls.Persisted(persisted.Sequence);
@@ -214,9 +215,29 @@ public sealed class MachineCore
         }
     }
 
-    private void Hear(MachineId from, PeerMessage message, Instant now)
+    /// <summary>Directly from `from`: its own words, or those of another one that it passes on.</summary>
+    private void Listen(MachineId from, PeerMessage message, Instant now)
     {
         _raft.Met(from, message.Sender);
+        switch (message.Body)
+        {
+            case PeerBody.Relay relay when _raft.IsFromMember(from, message):
+                _raft.PassOn(from, relay);
+                break;
+            case PeerBody.Relayed relayed when _raft.IsFromMember(from, message) && relayed.From != Settings.Self && Raft.Relays.IsFit(relayed.Message.Body):
+                _raft.Relays.CameBy(relayed.From, from);
+                Hear(relayed.From, relayed.Message, from, now);
+                break;
+            case PeerBody.Relay or PeerBody.Relayed:
+                break;
+            default:
+                Hear(from, message, null, now);
+                break;
+        }
+    }
+
+    private void Hear(MachineId from, PeerMessage message, MachineId? via, Instant now)
+    {
         switch (message.Body)
         {
             case PeerBody.Hello hello:
@@ -274,6 +295,15 @@ public sealed class MachineCore
                 _barriers.Answered(answer);
                 break;
             default:
+                if (message.Body is PeerBody.AppendAnswer)
+                {
+                    _raft.Relays.Answered(from, via);
+                }
+                else if (message.Body is PeerBody.Append && via is null)
+                {
+                    _raft.Relays.CameDirectly(from);
+                }
+
                 _raft.Receive(from, message.Body, now);
                 break;
         }
@@ -285,6 +315,7 @@ public sealed class MachineCore
         Apply(now);
         _stalls.Continue(now);
         _holder.IsDiskStalled = _raft.HoldsBack;
+        _raft.Relays.IsEnabled = _replica.State.FeatureLevel >= FeatureLevels.Relay;
         _local.Stalled = _stalls.Sentence;
         if (_raft.IsLeader)
         {

@@ -140,6 +140,7 @@ internal sealed class Proposals(MachineId self, ulong incarnation, Raft.Raft raf
     {
         Command.Release release => release.Service,
         Command.ReportRunning running => running.Service,
+        Command.ReportStarting starting => starting.Service,
         Command.ReportStuck stuck => stuck.Service,
         Command.AbortMove abort => abort.Service,
         _ => throw new UnreachableException($"No local service wants a {command.GetType().Name}."),
@@ -158,6 +159,7 @@ internal sealed class Proposals(MachineId self, ulong incarnation, Raft.Raft raf
     {
         Command.Release release => Holds(from, release.Service, release.Token),
         Command.ReportRunning running => Holds(from, running.Service, running.Token),
+        Command.ReportStarting starting => Holds(from, starting.Service, starting.Token),
         Command.ReportStuck stuck => Holds(from, stuck.Service, stuck.Token),
         Command.AbortMove abort => Holds(from, abort.Service, abort.Token),
         Command.GrantGrace grant => IsHeldBy(from, grant.Session),

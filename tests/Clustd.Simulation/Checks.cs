@@ -151,6 +151,9 @@ internal sealed class Checks(World world)
     {
         switch (send.Message.Body)
         {
+            case PeerBody.Relay relay: // What it says by way of another one it must be able to say directly.
+                Sent(machine, new Output.Send(relay.To, relay.Message));
+                break;
             case PeerBody.Append append:
                 Leads(machine, append.Term);
                 break;

@@ -215,7 +215,7 @@ internal sealed class SimulatedMachine
     {
         if (IsRunning)
         {
-            if (input is Input.PeerSpoke { Message.Body: PeerBody.Append { Entries.Length: > 0 } append })
+            if (input is Input.PeerSpoke { Message: var message } && Unpacked(message) is PeerBody.Append { Entries.Length: > 0 } append)
             {
                 _world.Checks.Arrived(this, append);
             }
@@ -401,12 +401,20 @@ internal sealed class SimulatedMachine
         }
     }
 
+    // What a message says, whichever way it goes.
+    private static PeerBody Unpacked(PeerMessage message) => message.Body switch
+    {
+        PeerBody.Relay relay => relay.Message.Body,
+        PeerBody.Relayed relayed => relayed.Message.Body,
+        _ => message.Body,
+    };
+
     private void Perform(Output output)
     {
         switch (output)
         {
             case Output.Send send:
-                if (send.Message.Body is not (PeerBody.Append { Entries.Length: 0 } or PeerBody.AppendAnswer { Success: true } or PeerBody.Echo or PeerBody.Hello))
+                if (Unpacked(send.Message) is not (PeerBody.Append { Entries.Length: 0 } or PeerBody.AppendAnswer { Success: true } or PeerBody.Echo or PeerBody.Hello))
                 {
                     _world.Note(Id.Value, send);
                 }

@@ -21,6 +21,8 @@ internal static class Story
         PeerBody.PreVoteAnswer answer => $"I would{(answer.Granted ? "" : " not")} vote for you, term {answer.Term}",
         PeerBody.Append append => $"append in term {append.Term}, round {append.Round}, after {append.Previous.Index} (term {append.Previous.Term}): "
             + $"{string.Join("; ", append.Entries.Select(entry => $"{entry.Index}/{entry.Term} {entry.Command.GetType().Name}"))}, commit {append.Commit}, ages [{Ages(append.Ages)}]",
+        PeerBody.Relay relay => $"for {relay.To}: {Tell(relay.Message.Body)}",
+        PeerBody.Relayed relayed => $"{relayed.From} says: {Tell(relayed.Message.Body)}",
         _ => what.ToString() ?? "",
     };
 

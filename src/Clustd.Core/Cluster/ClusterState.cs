@@ -78,7 +78,7 @@ public enum AssignmentState
 public sealed record Assignment(
     MachineId Machine, SessionId Session, Token Token, TimeSpan KillTimeout, AssignmentState State, MachineId? MoveTarget, string Reason, long SinceIndex)
 {
-    /// <summary>A move was aborted: Starting then means again, and SinceIndex is not the index of the grant.</summary>
+    /// <summary>A move was aborted, or the session was not held for a while: Starting then means again, and SinceIndex is not the index of the grant.</summary>
     public bool IsResumed { get; init; }
 }
 

@@ -19,6 +19,7 @@ namespace Clustd.Core.Cluster;
 [JsonDerivedType(typeof(DefineServices), "define-services")]
 [JsonDerivedType(typeof(Assign), "assign")]
 [JsonDerivedType(typeof(ReportRunning), "report-running")]
+[JsonDerivedType(typeof(ReportStarting), "report-starting")]
 [JsonDerivedType(typeof(ReportStuck), "report-stuck")]
 [JsonDerivedType(typeof(Release), "release")]
 [JsonDerivedType(typeof(RequestMove), "request-move")]
@@ -75,6 +76,9 @@ public abstract record Command
 
     /// <summary>The master's drivers have all acknowledged the start.</summary>
     public sealed record ReportRunning(ServiceName Service, Token Token) : Command;
+
+    /// <summary>What ran under this token had to stop while the machine did not hold its session; it holds it again, and starts anew under the same token.</summary>
+    public sealed record ReportStarting(ServiceName Service, Token Token, string Reason) : Command;
 
     /// <summary>A stop failed where killing is not certain: shown, and not taken over while that session lives.</summary>
     public sealed record ReportStuck(ServiceName Service, Token Token, string Reason) : Command;

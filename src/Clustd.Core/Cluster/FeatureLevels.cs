@@ -20,6 +20,12 @@ public static class FeatureLevels
     /// <summary>From here on a daemon that is restarted on purpose may have a long lease; before, its drivers have the ordinary one.</summary>
     public const int RestartGrace = 2;
 
+    /// <summary>From here on status says that a service starts again under its token; before, it is shown as running all the time.</summary>
+    public const int StartingAgain = 2;
+
+    /// <summary>From here on machines pass on what others cannot say to each other directly: the first version could not read it.</summary>
+    public const int Relay = 2;
+
     /// <summary>The cluster's level that a command needs. One line for each command that came after the first level.</summary>
     public static int Of(Command command) => command switch
     {
@@ -27,6 +33,7 @@ public static class FeatureLevels
         Command.SetFeatureLevel => 1,
         Command.ChangeMembers => Membership,
         Command.GrantGrace or Command.EndGrace => RestartGrace,
+        Command.ReportStarting => StartingAgain,
         _ => 1,
     };
 

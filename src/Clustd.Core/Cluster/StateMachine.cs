@@ -25,6 +25,7 @@ public static class StateMachine
             Command.DefineServices define => DefineServices(state, define, entry, bug),
             Command.Assign assign => Assign(state, assign, entry),
             Command.ReportRunning running => ReportRunning(state, running, entry),
+            Command.ReportStarting starting => ReportStarting(state, starting, entry),
             Command.ReportStuck stuck => ReportStuck(state, stuck, entry),
             Command.Release release => Release(state, release, entry, bug),
             Command.RequestMove move => RequestMove(state, move, entry),
@@ -174,6 +175,18 @@ public static class StateMachine
         return state
             .With(running.Service, held with { State = AssignmentState.Running, SinceIndex = entry.Index })
             .Happened(entry, "running", $"'{running.Service}' runs on {held.Machine}.", running.Service, held.Machine, running.Token);
+    }
+
+    private static ClusterState ReportStarting(ClusterState state, Command.ReportStarting starting, LogEntry entry)
+    {
+        if (Held(state, starting.Service, starting.Token) is not { State: AssignmentState.Running } held)
+        {
+            return state;
+        }
+
+        return state
+            .With(starting.Service, held with { State = AssignmentState.Starting, SinceIndex = entry.Index, IsResumed = true })
+            .Happened(entry, "starting-again", starting.Reason, starting.Service, held.Machine, starting.Token);
     }
 
     private static ClusterState ReportStuck(ClusterState state, Command.ReportStuck stuck, LogEntry entry) =>

@@ -46,6 +46,9 @@ internal sealed class LeaderDuties(MachineSettings settings, Raft.Raft raft, Rep
     public bool IsPresentIncarnation(MachineId machine, ulong incarnation) =>
         replica.State.SessionOf(machine) is not { } session || _sessions.IsPresentIncarnation(session.Id, incarnation);
 
+    /// <summary>A word of a daemon that has a successor already: nothing in it counts.</summary>
+    public bool IsFormerIncarnation(Stamp stamp) => _sessions.IsFormerIncarnation(stamp);
+
     public long KnownReport(MachineId machine) => _reports.TryGetValue(machine, out var report) ? report.Version : 0;
 
     public ImmutableArray<SessionAge> Ages(Instant now) => _sessions.Ages(replica.State, replica.OpenedAt, now);
@@ -86,6 +89,11 @@ internal sealed class LeaderDuties(MachineSettings settings, Raft.Raft raft, Rep
 
     public void ReportReceived(MachineId from, MachineReport report)
     {
+        if (Running.ReadinessReport.IsOlder(report.Version, KnownReport(from)))
+        {
+            return; // It came by another way than the newer one.
+        }
+
         levels.Announced(from, report.FeatureLevel);
         if (KnownReport(from) != report.Version)
         {
@@ -120,7 +128,7 @@ internal sealed class LeaderDuties(MachineSettings settings, Raft.Raft raft, Rep
     {
         _isPlacementDue = true;
         // What the services should be depends on sessions, reports and definitions; these change none of them.
-        _areDefinitionsDue |= entry.Command is not (Command.Assign or Command.ReportRunning or Command.ReportStuck or Command.RequestMove or Command.AbortMove
+        _areDefinitionsDue |= entry.Command is not (Command.Assign or Command.ReportRunning or Command.ReportStarting or Command.ReportStuck or Command.RequestMove or Command.AbortMove
             or Command.ClearFailures);
         if (entry.Command is Command.EndSession end)
         {
@@ -341,6 +349,7 @@ internal sealed class LeaderDuties(MachineSettings settings, Raft.Raft raft, Rep
     {
         Command.Assign assign => assign.Service,
         Command.ReportRunning running => running.Service,
+        Command.ReportStarting starting => starting.Service,
         Command.ReportStuck stuck => stuck.Service,
         Command.Release release => release.Service,
         Command.RequestMove move => move.Service,

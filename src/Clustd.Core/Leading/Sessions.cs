@@ -25,6 +25,9 @@ internal sealed class Sessions(PlantedBug bug)
 
         public ulong Incarnation { get; set; }
 
+        /// <summary>Those before it.</summary>
+        public SortedSet<ulong> Former { get; } = [];
+
         /// <summary>Where the log ended when the first stamp of this incarnation came.</summary>
         public long HeardAtIndex { get; set; }
 
@@ -66,6 +69,7 @@ internal sealed class Sessions(PlantedBug bug)
         var tracked = Track(stamp.Session);
         if (tracked.Incarnation != stamp.Incarnation)
         {
+            tracked.Former.Add(tracked.Incarnation);
             tracked.Waiting.Clear(); // Rule 3: stamps of a previous incarnation are forgotten.
             tracked.Incarnation = stamp.Incarnation;
             tracked.HeardAtIndex = lastIndex;
@@ -104,6 +108,9 @@ internal sealed class Sessions(PlantedBug bug)
     /// <summary>False for words of a former daemon of this machine, late on the wire: its successor may have taken the session up again meanwhile.</summary>
     public bool IsPresentIncarnation(SessionId session, ulong incarnation) =>
         _tracked.TryGetValue(session, out var tracked) && tracked.Incarnation == incarnation;
+
+    /// <summary>Its daemon has a successor that this leader has heard already: a late word, passed on by a third machine, say. It must not take its successor's place (rule 3).</summary>
+    public bool IsFormerIncarnation(Stamp stamp) => _tracked.TryGetValue(stamp.Session, out var tracked) && tracked.Former.Contains(stamp.Incarnation);
 
     /// <summary>When the newest stamp known for this session was received, by this leader or by those before it, on this clock.</summary>
     public Instant LastKnown(Session session, Instant openedAt)

@@ -36,6 +36,8 @@ public readonly record struct Stamp(SessionId Session, ulong Incarnation, Instan
 [JsonDerivedType(typeof(SetBack), "set-back")]
 [JsonDerivedType(typeof(Echo), "echo")]
 [JsonDerivedType(typeof(TakeOver), "take-over")]
+[JsonDerivedType(typeof(Relay), "relay")]
+[JsonDerivedType(typeof(Relayed), "relayed")]
 [JsonDerivedType(typeof(Propose), "propose")]
 [JsonDerivedType(typeof(Ask), "ask")]
 [JsonDerivedType(typeof(AskAnswer), "ask-answer")]
@@ -109,6 +111,12 @@ public abstract record PeerBody
 
     /// <summary>Stand for election at once: leadership transfer to a named peer (Ongaro, section 3.10).</summary>
     public sealed record TakeOver(Term Term) : PeerBody;
+
+    /// <summary>To be passed on to a machine that the sender may not reach directly (<see cref="Relays"/>). One hop, never two.</summary>
+    public sealed record Relay(MachineId To, PeerMessage Message) : PeerBody;
+
+    /// <summary>Passed on: what From gave to the sender of this for the receiver.</summary>
+    public sealed record Relayed(MachineId From, PeerMessage Message) : PeerBody;
 
     /// <summary>A follower wants this in the log. Not answered: whoever wants it says so again until the applied state shows it.</summary>
     /// <param name="More">Others beside it, or none: what many services want at once travels in one message.</param>

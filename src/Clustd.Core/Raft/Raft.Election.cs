@@ -189,6 +189,7 @@ public sealed partial class Raft
         _peers.Clear();
         _leaderNow = now;
         TakeMembership();
+        Relays.BecomeLeader(_peers.Keys);
         var noOpIndex = Propose(new Cluster.Command.NoOp(_self), now);
         _cargo.Elected([.. _votes.Values], noOpIndex, now);
         Note(Severity.Information, "leader", $"{_self} leads in term {Term}, elected by {string.Join(", ", _votes.Keys)}.");

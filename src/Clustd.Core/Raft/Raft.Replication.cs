@@ -124,7 +124,8 @@ public sealed partial class Raft
 
     private void SendAppend(MachineId machine, PeerProgress progress, Instant now)
     {
-        if (!_connected.TryGetValue(machine, out var store) || (store != StoreId.None && store != progress.Store))
+        var isConnected = _connected.TryGetValue(machine, out var store);
+        if (isConnected ? store != StoreId.None && store != progress.Store : !Relays.IsEnabled)
         {
             return; // What speaks there is not the member: a wiped disk, say. It gets nothing until it is taken in.
         }

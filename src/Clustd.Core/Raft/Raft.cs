@@ -72,6 +72,7 @@ public sealed partial class Raft
         _self = settings.Self;
         _store = stored.Store;
         _timing = new LeaseTiming(settings.Lease);
+        Relays = new Relays(_timing);
         _cargo = cargo;
         _random = random;
         _bug = settings.PlantedBug;
@@ -96,6 +97,8 @@ public sealed partial class Raft
     }
 
     public Log Log { get; }
+
+    internal Relays Relays { get; }
 
     public HardState HardState { get; private set; }
 
@@ -328,14 +331,41 @@ public sealed partial class Raft
         }
     }
 
-    /// <summary>Sends, once term and vote are durable; a machine that is not connected is told nothing.</summary>
+    /// <summary>
+    /// Sends, once term and vote are durable, and also by way of another machine where the direct way seems to be shut (<see cref="Relays"/>). A machine
+    /// that can be reached on neither way is told nothing.
+    /// </summary>
     public void Send(MachineId to, PeerBody body)
     {
-        if (_connected.ContainsKey(to) && !IsRefused)
+        if (IsRefused)
         {
-            _disk.SendAfterTerm(to, new PeerMessage(Cluster, _store, body));
+            return;
+        }
+
+        var message = new PeerMessage(Cluster, _store, body);
+        var via = ViaFor(to, body);
+        if (_connected.ContainsKey(to) && Relays.IsDirectly(body, to, via))
+        {
+            _disk.SendAfterTerm(to, message);
+        }
+
+        if (via is { } other)
+        {
+            _disk.SendAfterTerm(other, new PeerMessage(Cluster, _store, new PeerBody.Relay(to, message)));
         }
     }
+
+    /// <summary>A member wants this said to another one. It goes at once: nothing in it depends on this machine's own disk.</summary>
+    public void PassOn(MachineId from, PeerBody.Relay relay)
+    {
+        if (relay.To != _self && _connected.ContainsKey(relay.To) && Relays.IsFit(relay.Message.Body) && !IsRefused)
+        {
+            _outputs.Add(new Output.Send(relay.To, new PeerMessage(Cluster, _store, new PeerBody.Relayed(from, relay.Message))));
+        }
+    }
+
+    private MachineId? ViaFor(MachineId to, PeerBody body) =>
+        Relays.IsFit(body) ? Relays.Via(to, IsLeader, () => [.. _connected.Keys.Where(machine => machine != to && machine != _self && Members.ContainsKey(machine))]) : null;
 
     private void Note(Severity severity, string kind, string sentence) => _outputs.Add(new Output.Noted(severity, kind, sentence));
 

@@ -54,6 +54,7 @@ internal sealed class Promotion(LocalService service, LocalRun run, Moment momen
             ReportRunning();
         }
 
+        ReportStarting();
         return run.IsRunning ? (LocalPhase.Running, waitsFor ?? mine.Reason) : (LocalPhase.Promoting, waitsFor!);
     }
 
@@ -68,6 +69,15 @@ internal sealed class Promotion(LocalService service, LocalRun run, Moment momen
         if (mine.State == AssignmentState.Starting)
         {
             moment.Wanted.Add(new Command.ReportRunning(Name, run.Token));
+        }
+    }
+
+    // What the cluster knows as running was stopped here, because the session was not held, and is on its way up again: nobody is told that it runs until it does.
+    private void ReportStarting()
+    {
+        if (!run.IsRunning && mine.State == AssignmentState.Running)
+        {
+            moment.Wanted.Add(new Command.ReportStarting(Name, run.Token, $"'{Name}' starts again on {moment.Settings.Self}: it had to stop while no majority confirmed the machine's session."));
         }
     }
 

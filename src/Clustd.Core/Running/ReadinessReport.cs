@@ -10,6 +10,9 @@ internal sealed class ReadinessReport(MachineSettings settings, ListedDrivers dr
     // The random high bits keep versions of different incarnations apart; the sign bit stays clear.
     public MachineReport Current { get; private set; } = new(((long)(settings.Incarnation & 0x3FFF_FFFF) << 32) + 1, false, [], settings.Proposal, settings.FeatureLevel);
 
+    /// <summary>Both are of one incarnation, and `version` was the earlier one.</summary>
+    public static bool IsOlder(long version, long other) => version < other && version >> 32 == other >> 32;
+
     /// <summary>What was looked at since the last <see cref="Close"/> has changed.</summary>
     public bool IsNews { get; private set; }
 

@@ -82,6 +82,23 @@ public sealed class NamespacedNetwork : IDisposable
 
     public void Forward(string machineId) => Ip("netns", "exec", Hub, "bridge", "link", "set", "dev", Port(Number(machineId)), "state", "3");
 
+    /// <summary>What these two say to each other vanishes, and nobody is told; everybody else reaches both.</summary>
+    public void DropBetween(string one, string other)
+    {
+        // A blackhole would refuse the sender; a neighbour that does not exist swallows its frames as a broken switch does.
+        SendNowhere(one, other);
+        SendNowhere(other, one);
+    }
+
+    public void ReconnectBetween(string one, string other)
+    {
+        Ip("-n", NameOf(Number(one)), "neighbour", "del", AddressOf(Number(other)), "dev", "eth0");
+        Ip("-n", NameOf(Number(other)), "neighbour", "del", AddressOf(Number(one)), "dev", "eth0");
+    }
+
+    private void SendNowhere(string from, string to) =>
+        Ip("-n", NameOf(Number(from)), "neighbour", "replace", AddressOf(Number(to)), "lladdr", "02:00:00:00:00:99", "nud", "permanent", "dev", "eth0");
+
     public void Dispose()
     {
         for (var machine = 1; machine <= _machines; machine++) Ip("netns", "del", NameOf(machine));

@@ -23,6 +23,37 @@ public class NetworkCutTests(NetworkCutTests.Cluster cluster) : IClassFixture<Ne
     public Task The_frames_of_a_master_that_leads_are_dropped_in_silence() =>
         CutOffAsync("the frames of a master that leads are dropped in silence", leads: true, network => network.DropSilently, network => network.Forward);
 
+    [Fact(Skip = "needs root and `ip` (Debian's iproute2), to make network namespaces", SkipWhen = nameof(HasNoNamespaces))]
+    public async Task The_link_between_leader_and_master_is_down_and_a_third_machine_reaches_both_and_nothing_fails_over()
+    {
+        var machines = await cluster.HealthyAsync();
+        try
+        {
+            var leader = machines.Standbys[0];
+            await machines.LeadAsync(leader);
+            var (old, master) = (machines.Acts.Newest()!, machines.Master);
+
+            machines.Network.DropBetween(leader.Id, master.Id);
+            // Longer than both ends need to give the connection up: after that neither of them has one to the other.
+            await Eventually.IsTrue(() => leader.Log.Contains($"The connection to {master.Id} is lost", StringComparison.Ordinal), "the leader has given the connection up");
+            var now = await machines.ShouldGoOnActingAsync(TimeSpan.FromSeconds(4));
+
+            (now.Token, now.Pid).ShouldBe((old.Token, old.Pid), "its session is kept by way of the third machine");
+            (await leader.StatusAsync())!.Alive.Count.ShouldBe(3);
+            (await leader.RunAsync("move", "default")).ExitCode.ShouldBe(0, "what is decided reaches it, and its answer comes back");
+
+            machines.Network.ReconnectBetween(leader.Id, master.Id);
+            await machines.MakeHealthyAsync();
+            machines.Acts.ShouldNeverOverlap();
+        }
+        catch
+        {
+            TestContext.Current.TestOutputHelper?.WriteLine(machines.Logs());
+            await cluster.ForgetAsync();
+            throw;
+        }
+    }
+
     private async Task CutOffAsync(string what, bool leads, Func<NamespacedNetwork, Func<string, long>> cut, Func<NamespacedNetwork, Action<string>> heal)
     {
         var machines = await cluster.HealthyAsync();

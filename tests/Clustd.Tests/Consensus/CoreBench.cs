@@ -164,6 +164,9 @@ internal sealed class CoreBench
         }
     }
 
+    /// <summary>Frames from the one to the other vanish silently.</summary>
+    public void CutLink(MachineId from, MachineId to) => _cuts.Add((from, to));
+
     public void Heal() => _cuts.Clear();
 
     public void SlowDisk(MachineId id) => _slowDisks.Add(id);

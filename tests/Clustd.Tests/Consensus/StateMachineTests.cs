@@ -102,6 +102,23 @@ public class StateMachineTests
         Held!.Machine.ShouldBe(Two);
     }
 
+    [Fact]
+    public void A_service_that_starts_again_under_its_token_is_starting_until_it_runs()
+    {
+        Assign(One, 1);
+        Apply(new Command.ReportStarting(Web, new Token(1), "again"));
+        Held!.IsResumed.ShouldBeFalse("it starts for the first time");
+        Apply(new Command.ReportRunning(Web, new Token(1)));
+
+        Apply(new Command.ReportStarting(Web, new Token(9), "somebody else's"));
+        Held!.State.ShouldBe(AssignmentState.Running);
+        Apply(new Command.ReportStarting(Web, new Token(1), "again"));
+        (Held!.State, Held.IsResumed, Held.Reason).ShouldBe((AssignmentState.Starting, true, "test"));
+        _state.Events[^1].Sentence.ShouldBe("again");
+        Apply(new Command.ReportRunning(Web, new Token(1)));
+        Held!.State.ShouldBe(AssignmentState.Running);
+    }
+
     [Fact] // Rule 17: LastToken outlives a service that is removed and added again
     public void Tokens_go_on_when_a_service_is_removed_and_defined_again()
     {

@@ -363,6 +363,9 @@ internal sealed class AdversarialDrivers
                 case Command.ReportRunning running:
                     Move(running.Service, running.Token, AssignmentState.Running, AssignmentState.Starting);
                     break;
+                case Command.ReportStarting starting:
+                    Move(starting.Service, starting.Token, AssignmentState.Starting, AssignmentState.Running);
+                    break;
                 case Command.ReportStuck stuck:
                     Move(stuck.Service, stuck.Token, AssignmentState.Stuck, null);
                     break;

@@ -117,6 +117,20 @@ public sealed class LocalServicesTests
     }
 
     [Fact]
+    public void What_starts_again_after_the_hold_came_back_is_not_said_to_run_before_it_does()
+    {
+        var bench = new LocalBench(["app"]);
+        var app = bench.RunningDriver();
+        bench.Hold(seconds: 1).Pass(seconds: 1).Answer(app); // stopped, acknowledged; the cluster still knows it as running
+        bench.Local.Wanted.ShouldBeEmpty("without a hold nobody knows whether it will be this machine's again");
+        bench.Hold(seconds: 1000).Step().Told.ShouldBe(["1:start"]);
+        bench.Local.Wanted.Single().ShouldBeOfType<Command.ReportStarting>().Token.ShouldBe(new Token(1001));
+
+        bench.Becomes(AssignmentState.Starting).Local.Wanted.ShouldBeEmpty();
+        bench.Answer(app).Local.Wanted.ShouldBe([new Command.ReportRunning(LocalBench.Web, new Token(1001))]);
+    }
+
+    [Fact]
     public void A_freeze_over_the_end_of_the_hold_counts_as_its_end_even_if_it_was_extended_since() // rule 13, P3
     {
         var bench = new LocalBench(["app"]);
