@@ -10,6 +10,7 @@ internal sealed partial class Faults
     private static ImmutableArray<(string Name, Action<Faults> Strike)> AimedAtMembers =>
     [
         ("new voter and nobody else", faults => faults.NewVoterAndNobodyElse()),
+        ("voter before it knows", faults => faults.VoterBeforeItKnows()),
         ("wipe the master's disk", faults => faults.WipeMastersDisk()),
         ("second forming", faults => faults.SecondForming()),
         ("begin anew", faults => faults.BeginAnew()),
@@ -51,6 +52,45 @@ internal sealed partial class Faults
             Cut(stale, false, [.. late.SelectMany(machine => Both(machine, leader).Concat(Both(machine, master)))]);
             Later(stale, () => Cut(Lease * 4, false, [.. late.Append(newcomer).SelectMany(machine => Both(machine, leader).Concat(Both(machine, master)))]));
         });
+    }
+
+    /// <summary>
+    /// Rule 5: a machine that has been a learner for a while is a voter by its leader's list, and the word that says so is lost. The one round that it helps to confirm
+    /// before it hears of it is the last: leader and master are then cut off, and the other voters have not heard that round.
+    /// </summary>
+    private void VoterBeforeItKnows()
+    {
+        var (leader, master) = (Leader(), Master());
+        if (_world.Machines.Length != 5 || leader == master || !AreAllVoters() || _absentee is not null)
+        {
+            Ask(new Request.TransferLeadership(null));
+            return;
+        }
+
+        var late = Others(leader).Where(machine => machine != master && machine.IsRunning).ToList();
+        var newcomer = late[0];
+        late.RemoveAt(0);
+        Note($"{newcomer.Id} loses its disk, is a learner for a while, and then a voter that does not know it when only it hears the last round");
+        newcomer.KillDaemon();
+        newcomer.WipeDisk();
+        Until(Lease / 10, newcomer.StartDaemon);
+        var store = newcomer.Disk.Store;
+        Core.Cluster.Member? Known() => leader.Core?.Consensus is { IsLeader: true } raft && raft.Members.TryGetValue(newcomer.Id, out var member) && member.Store == store ? member : null;
+        var away = Lease * 13 / 10;
+        When(() => Known() is not null, Lease * 2, () =>
+        {
+            Cut(away, false, [.. Others(newcomer).SelectMany(other => Both(newcomer, other))]);
+            Later(away, () => When(() => Known() is { Learner: false }, Lease * 2, () => LoseOneWordThenTheLeader(leader, master, newcomer, late)));
+        });
+    }
+
+    private void LoseOneWordThenTheLeader(SimulatedMachine leader, SimulatedMachine master, SimulatedMachine newcomer, List<SimulatedMachine> late)
+    {
+        var next = leader.Core!.Consensus.NextRound;
+        Cut(1_000, false, [(leader, newcomer)]);
+        Cut(Lease * 5, false, [.. late.SelectMany(machine => Both(machine, leader).Concat(Both(machine, master)))]);
+        When(() => leader.Core?.Consensus.ConfirmedRound >= next, Lease, () =>
+            Later(2_000, () => Cut(Lease * 4, false, [.. Both(newcomer, leader), .. Both(newcomer, master)])));
     }
 
     /// <summary>The master's daemon dies together with its disk, in a move, while its drivers run on; a new daemon with an empty store is back at once.</summary>

@@ -32,8 +32,10 @@ internal static partial class Zoo
         new(PlantedBug.GraceEndedWithoutId, "16 †", "the end of one grace ends all", Invariant.OneMaster, 200),
         new(PlantedBug.GraceEndedAtOnce, "16 †", "a daemon that is back ends its grace at once", Invariant.OneMaster, 200),
         new(PlantedBug.GraceFromApplied, "16", "the holder counts its grace from when it was applied", Invariant.OneMaster, 200),
-        new(PlantedBug.LateGraceTaken, "16", "a grace is used although the lease had lapsed", Invariant.OneMaster, 200)
+        new(PlantedBug.LateGraceTaken, "16", "a grace is used although the lease had lapsed", null, 40)
         {
+            Why = "a leader with the grace in its log ends no session of it before it is applied, and one without puts the end first, which makes the grace void",
+            IsQuick = false,
             World = scenario => ZooWorld.Restarting(ZooWorld.Only(scenario, 4, "isolate master"), ["restart on a slow disk and stay away"], 3, 8), In = "daemons restart on slow disks, and are cut off",
         },
         new(PlantedBug.FormsWithMajority, "17", "a majority forms a cluster", Invariant.LogMatching, 100)

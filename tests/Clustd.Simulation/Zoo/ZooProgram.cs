@@ -31,9 +31,10 @@ internal static class ZooProgram
 
         var (passed, failed) = (0, 0);
         Console.WriteLine(ZooTable.Line("bug", "rule", "caught by", "seeds needed (limit)", "s"));
-        foreach (var bug in bugs)
+        var hunts = bugs.AsParallel().AsOrdered().WithDegreeOfParallelism((int)Number("--threads", 2)).WithMergeOptions(ParallelMergeOptions.NotBuffered)
+            .Select(bug => ZooHunt.Run(Value("--limit") is null ? bug : bug with { Limit = Number("--limit", 1) }, Number("--from", 1)));
+        foreach (var found in hunts)
         {
-            var found = ZooHunt.Run(Value("--limit") is null ? bug : bug with { Limit = Number("--limit", 1) }, Number("--from", 1));
             _ = found.IsAsExpected ? passed++ : failed++;
             Console.WriteLine(ZooTable.Line(found));
             if (args.Contains("--verbose"))
