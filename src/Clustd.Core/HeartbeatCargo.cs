@@ -85,7 +85,7 @@ internal sealed class HeartbeatCargo(MachineSettings settings, SessionHolder hol
         _nextRound = round + 1;
     }
 
-    public void RoundConfirmed(long round, Instant now) => Duties.RoundConfirmed(round);
+    public void RoundConfirmed(long round, Instant now) => Duties.RoundConfirmed(round, now);
 
     public void Elected(IReadOnlyList<VoterMemory> voters, long noOpIndex, Instant now)
     {

@@ -47,6 +47,7 @@ public sealed class MachineCore
         {
             StoredLastIndex = stored.LastIndex,
             FormerGraces = FormerLeases.GracesIn(stored, settings.Self),
+            FormerKillTimeouts = FormerLeases.KillTimeoutsIn(stored),
         };
         _cargo = new HeartbeatCargo(settings, _holder, _local, now);
         _raft = new Raft.Raft(settings, stored, _cargo, random, _outputs, now);
@@ -317,7 +318,8 @@ public sealed class MachineCore
         _holder.IsDiskStalled = _raft.HoldsBack;
         _raft.Relays.IsEnabled = _replica.State.FeatureLevel >= FeatureLevels.Relay;
         _local.Stalled = _stalls.Sentence;
-        if (_raft.IsLeader)
+        RefuseWhatTheDiskKeepsFromHere();
+        if (_raft.IsLeader && _duties.KnownReport(Settings.Self) != _local.Report.Version)
         {
             _duties.ReportReceived(Settings.Self, _local.Report); // A leader that leaves must not choose itself again.
         }
@@ -349,6 +351,27 @@ public sealed class MachineCore
         }
 
         WakeAt = Instant.Max(wakeAt, now);
+    }
+
+    /// <summary>
+    /// A grant that is on no disk of this machine was never applied here, by this daemon or a former one of the same store (decision 0004), so nothing can have
+    /// begun under it. Of a session of another store, as before a wipe, that is not known.
+    /// </summary>
+    private void RefuseWhatTheDiskKeepsFromHere()
+    {
+        if (!_raft.HoldsBack || _holder.OwnSession(_replica.State) is not { } session)
+        {
+            return;
+        }
+
+        var known = Math.Max(_raft.DurableIndex, Math.Max(_replica.State.AppliedIndex, _raft.Log.Base.Index));
+        for (var index = known + 1; index <= _raft.Log.LastIndex; index++)
+        {
+            if (_raft.Log[index].Command is Command.Assign assign && assign.Machine == Settings.Self && assign.Session == session.Id)
+            {
+                _local.Refuse(assign, $"{Settings.Self} cannot begin it: its disk does not answer.");
+            }
+        }
     }
 
     /// <summary>What a newer leader has put into the log cannot be read here: it must not be taken for anything else. Its binary would not even get it off the wire.</summary>

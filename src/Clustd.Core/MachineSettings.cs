@@ -54,8 +54,8 @@ public sealed record MachineSettings
     /// <summary>For tests only.</summary>
     internal PlantedBug PlantedBug { get; init; }
 
-    /// <summary>For the simulator: services that are not due are looked at as well, and the process ends if anything comes of it.</summary>
-    internal bool ChecksWhatIsOverlooked { get; init; }
+    /// <summary>For the simulator: in every so many-th step the services that are not due are looked at as well, and the process ends if anything comes of it. 0: never.</summary>
+    internal int ChecksWhatIsOverlookedEvery { get; init; }
 }
 
 /// <summary>What the store held at start.</summary>

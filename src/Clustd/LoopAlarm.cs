@@ -40,20 +40,25 @@ internal sealed partial class LoopAlarm : IDisposable
         }
     }
 
-    /// <summary>Returns after the duration, when rung, or for no reason. One thread only.</summary>
-    public unsafe void Sleep(TimeSpan duration)
+    /// <summary>From now on <see cref="Sleep"/> ends after this duration, also one that has begun. Any thread that keeps others from doing so; not after <see cref="Dispose"/>.</summary>
+    public void Set(TimeSpan duration)
     {
         if (duration <= TimeSpan.Zero)
         {
-            return;
+            return; // Zero would be never, for the kernel. Nobody sleeps then.
         }
 
-        var bell = (int)_bell.DangerousGetHandle();
-        var timer = (int)_timer.DangerousGetHandle();
         var setting = default(TimerSetting);
         setting.Seconds = (nint)(duration.Ticks / TimeSpan.TicksPerSecond);
         setting.Nanoseconds = (nint)(duration.Ticks % TimeSpan.TicksPerSecond * TimeSpan.NanosecondsPerTick);
-        Check(TimerFdSetTime(timer, 0, ref setting, IntPtr.Zero));
+        Check(TimerFdSetTime((int)_timer.DangerousGetHandle(), 0, ref setting, IntPtr.Zero));
+    }
+
+    /// <summary>Returns when the time that was <see cref="Set"/> is up, when rung, or for no reason. One thread only.</summary>
+    public unsafe void Sleep()
+    {
+        var bell = (int)_bell.DangerousGetHandle();
+        var timer = (int)_timer.DangerousGetHandle();
         var polled = stackalloc PollDescriptor[2];
         polled[0] = new PollDescriptor { Descriptor = bell, Wanted = PollIn };
         polled[1] = new PollDescriptor { Descriptor = timer, Wanted = PollIn };

@@ -3,7 +3,7 @@ using Clustd.Core;
 
 namespace Clustd;
 
-/// <summary>What the loop needs of its surroundings. Perform and TurnCompleted run on the loop thread and must not wait for anything.</summary>
+/// <summary>What the loop needs of its surroundings. Perform and TurnCompleted run within a turn, on whatever thread takes it, and must not wait for anything.</summary>
 public sealed record MachineLoopSurroundings
 {
     /// <summary>This machine's clock: <see cref="MachineClock.Now"/>.</summary>
@@ -26,10 +26,14 @@ public sealed record MachineLoopSurroundings
 public sealed record MachineLoopPunctuality(RecentSummary Lateness, DurationSummary Steps, long Turns, long PeerMessagesDropped, LoopPriority Priority);
 
 /// <summary>
-/// The only place where I/O meets decisions: one thread owns the <see cref="MachineCore"/>, everybody else posts to its inbox. A turn:
-/// take what is in the inbox, one by one, reading the clock after each is taken; then, if its time has come, tick; then sleep until the
-/// core wants to be woken.
+/// The only place where I/O meets decisions: whoever takes a turn owns the <see cref="MachineCore"/>, everybody else posts to its inbox. A turn:
+/// take what is in the inbox, one by one, reading the clock after each is taken; then, if its time has come, tick. A thread of its own takes them, and sleeps
+/// in between until the core wants to be woken.
 /// </summary>
+/// <remarks>
+/// What a peer says is taken on the very thread that has received it (<see cref="TurnHere"/>) if the loop's own thread sleeps: to wake that costs more than
+/// most decisions, and a heartbeat makes three of them. One turn at a time, whoever takes it.
+/// </remarks>
 public sealed class MachineLoop : IAsyncDisposable
 {
     /// <summary>
@@ -49,11 +53,18 @@ public sealed class MachineLoop : IAsyncDisposable
     private readonly RecentDurations _lateness = new();
     private readonly DurationRing _steps = new();
 
+    // Held during a turn, and by nobody who waits for anything. Taken before _gate.
+    private readonly Lock _turning = new();
+    private Instant? _sleepsUntil; // guarded by _turning; null: the loop's own thread does not run
     private readonly Lock _gate = new();
     private readonly Queue<Delivery> _inbox = new(); // guarded by _gate
+    private bool _isRung; // guarded by _gate: somebody has rung for what is in the inbox
     private bool _started; // guarded by _gate
     private bool _ending; // guarded by _gate
     private long _dropped; // guarded by _gate
+
+    [ThreadStatic]
+    private static bool isRaised;
 
     private long _turns;
     private LoopPriority _priority; // guarded by _gate
@@ -114,7 +125,53 @@ public sealed class MachineLoop : IAsyncDisposable
     /// <summary>Puts an input into the inbox; any thread; never waits. False: it was dropped (a peer's message on a full inbox, or the loop is over).</summary>
     public bool Post(Input input) => Deliver(new Delivery(input, null));
 
-    /// <summary>Runs a function that only reads the core, on the loop thread, between two inputs. Keep it short: heartbeats wait for it.</summary>
+    /// <summary>
+    /// Like <see cref="Post"/>, but wakes nobody. The caller says <see cref="TurnHere"/> right afterwards, whatever happens: what came with one message of the network makes
+    /// one turn.
+    /// </summary>
+    public bool PostQuietly(Input input) => Deliver(new Delivery(input, null), quietly: true);
+
+    /// <summary>
+    /// Takes a turn on the calling thread if nobody is in one, else wakes the loop's own thread. For a thread that carries heartbeats and nothing that blocks; its
+    /// priority is raised like that of the loop, so that a turn is not interrupted by what the loop itself would not be interrupted by.
+    /// </summary>
+    public void TurnHere()
+    {
+        // A worker of the pool serves everybody: its priority must stay what it is.
+        if (Thread.CurrentThread.IsThreadPoolThread || _turning.IsHeldByCurrentThread || !_turning.TryEnter())
+        {
+            _alarm.Ring();
+            return;
+        }
+
+        try
+        {
+            if (_sleepsUntil is null || IsEnding())
+            {
+                _alarm.Ring();
+                return;
+            }
+
+            if (!isRaised)
+            {
+                isRaised = true;
+                LoopPriority.Raise();
+            }
+
+            Turn();
+            WakeOwnThread();
+        }
+        catch (Exception e)
+        {
+            EndBy(e);
+        }
+        finally
+        {
+            _turning.Exit();
+        }
+    }
+
+    /// <summary>Runs a function that only reads the core, within a turn, between two inputs. Keep it short: heartbeats wait for it.</summary>
     /// <exception cref="OperationCanceledException">The loop is over.</exception>
     public Task<T> InspectAsync<T>(Func<MachineCore, Instant, T> read)
     {
@@ -191,7 +248,7 @@ public sealed class MachineLoop : IAsyncDisposable
         _surroundings.TurnCompleted();
     }
 
-    // Posting rings when the inbox was empty, and the bell stays rung until the next sleep. What a turn left in the inbox rings no more.
+    // Posting rings when nobody has rung since the inbox was empty, and the bell stays rung until the next sleep. What a turn left in the inbox rings no more.
     internal TimeSpan TimeToSleep()
     {
         lock (_gate)
@@ -229,13 +286,22 @@ public sealed class MachineLoop : IAsyncDisposable
 
             while (!IsEnding())
             {
-                Turn();
-                _alarm.Sleep(TimeToSleep());
+                TimeSpan sleep;
+                lock (_turning)
+                {
+                    if (IsEnding()) break; // By another's turn that went wrong.
+                    Turn();
+                    sleep = TimeToSleep();
+                    _sleepsUntil = _surroundings.Clock() + sleep;
+                    _alarm.Set(sleep);
+                }
+
+                if (sleep > TimeSpan.Zero) _alarm.Sleep();
             }
         }
         catch (Exception e)
         {
-            _surroundings.Crash(e);
+            EndBy(e);
         }
         finally
         {
@@ -244,14 +310,49 @@ public sealed class MachineLoop : IAsyncDisposable
                 _ending = true;
             }
 
+            lock (_turning)
+            {
+                _sleepsUntil = null; // Nobody is in a turn, and nobody begins one.
+            }
+
             CancelInspections();
             _ended.TrySetResult();
         }
     }
 
-    private bool Deliver(Delivery delivery)
+    // After another's turn: the loop's own thread sleeps on, unless it would sleep too long now.
+    private void WakeOwnThread()
     {
-        bool wasEmpty;
+        var sleep = TimeToSleep();
+        if (sleep <= TimeSpan.Zero)
+        {
+            _alarm.Ring();
+            return;
+        }
+
+        var until = _surroundings.Clock() + sleep;
+        if (until < _sleepsUntil)
+        {
+            _sleepsUntil = until;
+            _alarm.Set(sleep);
+        }
+    }
+
+    // Whoever is in the turn: nothing is decided after it.
+    private void EndBy(Exception broken)
+    {
+        lock (_gate)
+        {
+            _ending = true;
+        }
+
+        _surroundings.Crash(broken);
+        _alarm.Ring();
+    }
+
+    private bool Deliver(Delivery delivery, bool quietly = false)
+    {
+        bool rings;
         lock (_gate)
         {
             if (_ending)
@@ -265,11 +366,12 @@ public sealed class MachineLoop : IAsyncDisposable
                 return false;
             }
 
-            wasEmpty = _inbox.Count == 0;
+            rings = !quietly && !_isRung;
+            _isRung |= rings;
             _inbox.Enqueue(delivery);
         }
 
-        if (wasEmpty)
+        if (rings)
         {
             _alarm.Ring(); // Outside of the lock: what is woken takes it at once. A bell that is gone meanwhile does not mind.
         }
@@ -281,7 +383,9 @@ public sealed class MachineLoop : IAsyncDisposable
     {
         lock (_gate)
         {
-            return _inbox.TryDequeue(out delivery);
+            var isThere = _inbox.TryDequeue(out delivery);
+            _isRung &= isThere;
+            return isThere;
         }
     }
 

@@ -4,7 +4,7 @@ using Clustd.Core;
 namespace Clustd;
 
 /// <summary>
-/// Hands each output of the core to the part of the daemon that performs it. Called on the loop thread: each of these must only queue,
+/// Hands each output of the core to the part of the daemon that performs it. Called within a turn of the loop: each of these must only queue,
 /// never wait. A new kind of output that nobody performs does not compile (required) or crashes at first sight (the last arm).
 /// </summary>
 public sealed record OutputRouter

@@ -10,7 +10,7 @@ namespace Clustd;
 internal sealed class WaitingReport(PeerNetwork network, MachineLoop loop, int machines, Action<Severity, string> say)
 {
     private static readonly TimeSpan LookEvery = TimeSpan.FromMilliseconds(500);
-    private static readonly TimeSpan LookEveryWhenWell = TimeSpan.FromSeconds(2);
+    private static readonly TimeSpan LookEveryWhenWell = TimeSpan.FromSeconds(4); // That the session is not held any more is said at once by an event of its own.
     private static readonly TimeSpan SayAgainAfter = TimeSpan.FromSeconds(30);
 
     public async Task RunAsync(CancellationToken cancellationToken)
@@ -23,11 +23,11 @@ internal sealed class WaitingReport(PeerNetwork network, MachineLoop loop, int m
         {
             while (await timer.WaitForNextTickAsync(cancellationToken))
             {
-                var view = await loop.InspectAsync((core, now) => core.View(now));
-                var waitsFor = view.HoldLeft > TimeSpan.Zero || view.IsLeaving ? "" : Sentence(view);
+                var view = await loop.InspectAsync((core, now) => core.Hold.IsHeld(now) ? null : core.View(now)); // A view of everything is not cheap.
+                var waitsFor = view is null or { IsLeaving: true } ? "" : Sentence(view);
+                timer.Period = waitsFor.Length > 0 ? LookEvery : LookEveryWhenWell;
                 if (waitsFor != advice)
                 {
-                    timer.Period = waitsFor.Length > 0 ? LookEvery : LookEveryWhenWell;
                     advice = waitsFor; // Only what stays the same for two looks is said: a start that takes half a second needs no comment.
                     continue;
                 }

@@ -11,6 +11,8 @@ internal sealed class Acting(World world)
     private readonly List<Act> _acts = [];
     private readonly Dictionary<ServiceName, (Token Token, MachineId Machine)> _resource = [];
 
+    private readonly Chance _pauses = Chance.Of(world.Scenario.Seed, "acts");
+
     public IReadOnlyList<Act> Acts => _acts;
 
     public long Begun { get; private set; }
@@ -32,9 +34,53 @@ internal sealed class Acting(World world)
         _resource[service] = (token, machine.Id);
         _acts.Add(act);
         Begun++;
+        if (world.Scenario.IsCampaign)
+        {
+            TryLater(act);
+        }
+
         world.Note(machine.Id.Value, $"** {driver} acts for {service} with token {token}");
         return act;
     }
+
+    /// <summary>How often the resource was used, and how often it refused.</summary>
+    public long Tried { get; private set; }
+
+    public long Refused { get; private set; }
+
+    /// <summary>What runs uses the resource, which takes only the highest token that it has seen. Nobody whose killer was awake may ever be refused.</summary>
+    private void Try(Act act)
+    {
+        Tried++;
+        var highest = _resource[act.Service];
+        if (act.Token >= highest.Token)
+        {
+            return;
+        }
+
+        Refused++;
+        world.Note("resource", $"refuses what {act.Machine.Id} does for {act.Service} under token {act.Token}: {highest.Machine} was here with token {highest.Token}");
+        if (!act.IsExcused)
+        {
+            throw new ViolationException(
+                Invariant.OneMaster, $"{act.Machine.Id} ({act.Driver}) acts for {act.Service} under token {act.Token}, but {highest.Machine} has acted under {highest.Token} already");
+        }
+    }
+
+    private void TryLater(Act act) => world.Events.After(_pauses.Between(world.Scenario.LeaseMicroseconds / 8, world.Scenario.LeaseMicroseconds / 2), () =>
+    {
+        if (!_acts.Contains(act))
+        {
+            return;
+        }
+
+        if (act.Machine.HostFrozenUntil <= world.Events.Now)
+        {
+            Try(act);
+        }
+
+        TryLater(act);
+    });
 
     public void End(Act act, string why)
     {

@@ -7,6 +7,19 @@ internal sealed class Chance(ulong seed)
 {
     private readonly SeededRandom _random = new(seed);
 
+    /// <summary>A source of its own for what has this name: the same whatever else is drawn.</summary>
+    public static Chance Of(ulong seed, string name)
+    {
+        // FNV-1a: the same on every runtime, which string.GetHashCode is not.
+        var hash = 14695981039346656037UL;
+        foreach (var letter in name)
+        {
+            hash = (hash ^ letter) * 1099511628211;
+        }
+
+        return new Chance(seed ^ hash);
+    }
+
     public ulong Bits() => _random.NextUInt64();
 
     public bool Happens(double probability) => _random.NextDouble() < probability;

@@ -10,6 +10,9 @@ namespace Clustd.Simulation;
 /// <summary>The invariants of consensus and of what the cluster agrees on, checked after every step of every machine.</summary>
 internal sealed class Checks(World world)
 {
+    /// <summary>What once differs goes on differing: every entry that follows applies to it. So the bytes of every so many-th index are enough.</summary>
+    private const int BytesEvery = 8;
+
     private readonly Dictionary<Term, MachineId> _leaders = [];
     private readonly Dictionary<(long Index, Term Term), (string Command, Term Previous)> _entries = [];
     private readonly List<LogEntry> _committed = [];
@@ -23,6 +26,9 @@ internal sealed class Checks(World world)
     public long Committed => _committed.Count;
 
     public (Term Term, MachineId Machine)? Leader { get; private set; }
+
+    /// <summary>How often a service lost its master without anybody asking for it: its session ended, or it failed where it was.</summary>
+    public long Failovers { get; private set; }
 
     public int Elections => _leaders.Count;
 
@@ -59,7 +65,7 @@ internal sealed class Checks(World world)
 
     public void Departed(SimulatedMachine machine)
     {
-        if (Newest.Members.TryGetValue(machine.Id, out var member) && !member.Learner && Newest.Members.Values.Count(other => !other.Learner) == 2 && world.WasGoodbyeUndisturbed(machine))
+        if (Newest.FeatureLevel >= FeatureLevels.Membership && Newest.Members.TryGetValue(machine.Id, out var member) && !member.Learner && Newest.Members.Values.Count(other => !other.Learner) == 2 && world.WasGoodbyeUndisturbed(machine))
         {
             throw new ViolationException(Invariant.TwoVotersPart, $"{machine.Id} has left and is still one of two voters");
         }
@@ -215,7 +221,12 @@ internal sealed class Checks(World world)
         }
 
         seen.Applied = state.AppliedIndex;
-        CompareState(machine, state);
+        if (state.AppliedIndex % BytesEvery == 0)
+        {
+            CompareBytes(machine, state);
+        }
+
+        CheckTokens(state);
         if (state.AppliedIndex > Newest.AppliedIndex)
         {
             Newest = state;
@@ -297,6 +308,7 @@ internal sealed class Checks(World world)
                 Released(release);
                 if (release.Failed)
                 {
+                    Failovers++;
                     world.Lost($"{release.Service} is released: {release.Reason}");
                 }
 
@@ -305,6 +317,7 @@ internal sealed class Checks(World world)
                 world.Changed();
                 break;
             case Command.EndSession end:
+                Failovers += Newest.Services.Values.Count(service => service.Assignment?.Session == end.Session);
                 world.Lost($"session {end.Session} ends: {end.Reason}");
                 break;
         }
@@ -349,7 +362,19 @@ internal sealed class Checks(World world)
         }
     }
 
-    private void CompareState(SimulatedMachine machine, ClusterState state)
+    /// <summary>At the end, whatever the index: machines that have applied the same hold the same bytes.</summary>
+    public void CheckEnd()
+    {
+        foreach (var machine in world.Machines)
+        {
+            if (machine.Core is { State: { AppliedIndex: > 0 } state })
+            {
+                CompareBytes(machine, state);
+            }
+        }
+    }
+
+    private void CompareBytes(SimulatedMachine machine, ClusterState state)
     {
         var bytes = JsonSerializer.SerializeToUtf8Bytes(state, CoreJson.Default.ClusterState);
         if (!_states.TryAdd(state.AppliedIndex, bytes) && !_states[state.AppliedIndex].AsSpan().SequenceEqual(bytes))
@@ -358,7 +383,10 @@ internal sealed class Checks(World world)
                 Invariant.StateMachineSafety,
                 $"after {state.AppliedIndex}, {machine.Id} has {Encoding.UTF8.GetString(bytes)}, elsewhere it is {Encoding.UTF8.GetString(_states[state.AppliedIndex])}");
         }
+    }
 
+    private void CheckTokens(ClusterState state)
+    {
         foreach (var (name, service) in state.Services)
         {
             if (service.Assignment is not { } assignment)

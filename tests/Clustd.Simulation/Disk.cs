@@ -33,6 +33,9 @@ internal sealed class Disk(EventQueue events, Chance chance, Scenario scenario)
     /// <summary>A disk fault: nothing is answered before, µs of true time.</summary>
     public long StalledUntil { get; set; }
 
+    /// <summary>A disk fault: the next write fails, and this is what comes of it.</summary>
+    public Action? FailsNext { get; set; }
+
     public bool IsStalled => StalledUntil > events.Now;
 
     public StoredState Read() => new(Store, HardState, [.. _entries], _snapshot);
@@ -58,6 +61,27 @@ internal sealed class Disk(EventQueue events, Chance chance, Scenario scenario)
         Store = new StoreId($"store-{bits:x16}");
     }
 
+    /// <summary>Its own contents of some time ago take their place while nobody uses it.</summary>
+    public void SetBack(StoredState image)
+    {
+        _underWay.Clear();
+        _entries.Clear();
+        _entries.AddRange(image.Entries);
+        (_snapshot, HardState) = (image.Snapshot, image.HardState);
+        _crashes++;
+    }
+
+    /// <summary>A copy of another machine's disk takes its place while nobody uses it.</summary>
+    public void Clone(StoredState image)
+    {
+        _wiped[Store] = LastIndex;
+        _underWay.Clear();
+        _entries.Clear();
+        _entries.AddRange(image.Entries);
+        (_snapshot, HardState, Store) = (image.Snapshot, image.HardState, image.Store);
+        _crashes++;
+    }
+
     public void Write(Output.Persist persist, Action<long> durable)
     {
         _underWay.Enqueue(persist);
@@ -69,9 +93,20 @@ internal sealed class Disk(EventQueue events, Chance chance, Scenario scenario)
 
         _lastCompletion = Math.Max(Math.Max(_lastCompletion, events.Now), StalledUntil) + delay;
         var crashes = _crashes;
+        var fails = FailsNext;
+        FailsNext = null;
         events.At(_lastCompletion, () =>
         {
-            if (crashes == _crashes)
+            if (crashes != _crashes)
+            {
+                return;
+            }
+
+            if (fails is not null)
+            {
+                fails();
+            }
+            else
             {
                 MakeDurable(_underWay.Dequeue());
                 durable(persist.Sequence);

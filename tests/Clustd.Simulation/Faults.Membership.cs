@@ -75,6 +75,7 @@ internal sealed partial class Faults
         Note($"{machine.Id} is to be removed, and added again");
         _absentee = machine;
         machine.Post(new Input.GoodbyeRequested("an operator takes it out"));
+        var generation = machine.Generation;
         var patience = Lease * 3;
         for (var attempt = 1; attempt <= 4; attempt++)
         {
@@ -83,12 +84,7 @@ internal sealed partial class Faults
 
         Until(patience * 3, () =>
         {
-            if (machine.IsLeaving)
-            {
-                machine.KillDaemon();
-            }
-
-            machine.StartDaemon();
+            StartAgain(machine, generation);
             _absentee = null;
         });
         for (var attempt = 1; attempt <= 4; attempt++)

@@ -45,18 +45,23 @@ internal sealed partial class Faults
     ];
 
     private readonly World _world;
-    private readonly Chance _chance;
-    private readonly ImmutableArray<Action<Faults>> _strikes;
+
+    // When something strikes, and what. Campaigns give each strike a chance of its own, so that one can be left out and the others stay what they are.
+    private readonly Chance _schedule;
+    private Chance _chance;
+    private ImmutableArray<(string Name, Action<Faults> Strike)> _strikes;
     private long _requests;
 
     public Faults(World world, Chance chance)
     {
         _world = world;
-        _chance = chance;
-        _strikes = [.. All.Concat(OfMembership).Concat(Aimed).Where(pattern => world.Scenario.Patterns.Contains(pattern.Name)).Select(pattern => pattern.Strike)];
+        _chance = _schedule = chance;
+        _strikes = StrikesOf(world.Phase);
     }
 
     private long Lease => _world.Scenario.LeaseMicroseconds;
+
+    public static IEnumerable<string> Names => All.Concat(OfMembership).Concat(OfCampaigns).Select(pattern => pattern.Name);
 
     public static ImmutableArray<string> Choose(Chance chance)
     {
@@ -77,22 +82,51 @@ internal sealed partial class Faults
     {
         if (_strikes.Length > 0)
         {
-            _world.Events.At(2_500_000, StrikeAgain);
+            _world.Events.At(2_500_000, Striking());
         }
 
-        _world.Events.At(_world.Scenario.ChaosEnd, Quiet);
+        _world.Events.At(_world.Phase.Ends, Quiet);
     }
 
-    private void StrikeAgain()
+    /// <summary>A campaign: faults again, others perhaps.</summary>
+    public void BeginPhase()
     {
-        if (!_world.IsChaos)
+        _strikes = StrikesOf(_world.Phase);
+        if (_strikes.Length > 0)
+        {
+            _world.Events.After(_schedule.Between(0, _world.Phase.FaultInterval), Striking());
+        }
+
+        _world.Events.At(_world.Phase.Ends, Quiet);
+    }
+
+    private static ImmutableArray<(string Name, Action<Faults> Strike)> StrikesOf(Phase phase) =>
+        [.. All.Concat(OfMembership).Concat(OfCampaigns).Concat(Aimed).Where(pattern => phase.Patterns.Contains(pattern.Name))];
+
+    // In this phase only: what is planned beyond its end lapses.
+    private Action Striking()
+    {
+        var phase = _world.Phase;
+        return () => StrikeAgain(phase);
+    }
+
+    private void StrikeAgain(Phase phase)
+    {
+        if (!_world.IsChaos || phase != _world.Phase)
         {
             return;
         }
 
-        _chance.Of(_strikes)(this);
+        var (name, strike) = _schedule.Of(_strikes);
+        var number = _world.Injections.Next("f");
+        if (_world.Scenario.IsCampaign)
+        {
+            _chance = Chance.Of(_world.Scenario.Seed, number);
+        }
+
+        _world.Injections.Strike(number, name, () => strike(this));
         _world.Changed();
-        _world.Events.After(_chance.Skewed(_world.Scenario.FaultInterval / 8, _world.Scenario.FaultInterval * 3), StrikeAgain);
+        _world.Events.After(_schedule.Skewed(_world.Phase.FaultInterval / 8, _world.Phase.FaultInterval * 3), () => StrikeAgain(phase));
     }
 
     private void Quiet()
@@ -110,7 +144,7 @@ internal sealed partial class Faults
             }
 
             AskUntil(new Request.Drain(machine.Id, false), () => !_world.Checks.Newest.Drained.Contains(machine.Id));
-            if (_world.Scenario.Patterns.Contains(RemoveAndAdd))
+            if (_world.Phase.Patterns.Contains(RemoveAndAdd))
             {
                 AskUntil(new Request.AddMachine(machine.Id), () => _world.Checks.Newest.Members.IsEmpty || _world.Checks.Newest.Members.ContainsKey(machine.Id));
             }
@@ -119,6 +153,11 @@ internal sealed partial class Faults
 
     private void AskUntil(Request request, Func<bool> done)
     {
+        if (_world.IsChaos)
+        {
+            return; // Faults again: what is asked for now is somebody else's business.
+        }
+
         if (!done())
         {
             Ask(request);
@@ -270,7 +309,7 @@ internal sealed partial class Faults
             return;
         }
 
-        var duration = Math.Min(_chance.Skewed(Lease / 20, Lease * 4), Math.Max(1, _world.Scenario.ChaosEnd - _world.Events.Now));
+        var duration = Math.Min(_chance.Skewed(Lease / 20, Lease * 4), Math.Max(1, _world.Phase.Ends - _world.Events.Now));
         Note($"{machine.Id}{(wholeHost ? "" : "'s daemon")} freezes for {duration} µs");
         if (_chance.Happens(0.5))
         {
@@ -304,6 +343,7 @@ internal sealed partial class Faults
         if (machine.Drivers.Count > 0)
         {
             var driver = _chance.Of(machine.Drivers);
+            _world.Injections.Effects++;
             driver.Kill();
             Until(_chance.Skewed(Lease / 50, Lease * 3), driver.Start);
         }
@@ -334,22 +374,27 @@ internal sealed partial class Faults
             return;
         }
 
+        _world.Injections.Effects++;
         machine.Post(new Input.GoodbyeRequested("an operator stops it"));
-        // What does not get done with its goodbye is killed, as systemd would.
-        Until(_chance.Between(Lease * 3, Lease * 6), () =>
-        {
-            if (machine.IsLeaving)
-            {
-                machine.KillDaemon();
-            }
+        var generation = machine.Generation;
+        Until(_chance.Between(Lease * 3, Lease * 6), () => StartAgain(machine, generation));
+    }
 
-            machine.StartDaemon();
-        });
+    /// <summary>What does not get done with its goodbye is killed, as systemd would; also if it has not even heard of it yet.</summary>
+    private static void StartAgain(SimulatedMachine machine, int generation)
+    {
+        if (machine.IsLeaving || machine.Generation == generation)
+        {
+            machine.KillDaemon();
+        }
+
+        machine.StartDaemon();
     }
 
     private void Ask(Request request)
     {
         var machine = Anyone();
+        _world.Injections.Effects++;
         machine.Post(new Input.RequestMade($"r{++_requests}", request));
         _world.Changed();
     }
@@ -377,7 +422,7 @@ internal sealed partial class Faults
 
     // Every fault ends with the chaos at the latest.
     private void Until(long length, Action end) =>
-        _world.Events.At(Math.Max(_world.Events.Now, Math.Min(_world.Events.Now + length, _world.Scenario.ChaosEnd)), () =>
+        _world.Events.At(Math.Max(_world.Events.Now, Math.Min(_world.Events.Now + length, _world.Phase.Ends)), () =>
         {
             end();
             _world.Changed();
@@ -402,7 +447,7 @@ internal sealed partial class Faults
         return machines;
     }
 
-    private void Note(string sentence) => _world.Note("fault", sentence);
+    private void Note(string sentence) => _world.NoteFault(sentence);
 
     private static IEnumerable<(SimulatedMachine From, SimulatedMachine To)> Both(SimulatedMachine a, SimulatedMachine b) => [(a, b), (b, a)];
 }

@@ -26,7 +26,7 @@ internal sealed class Health(World world)
     /// <summary>P5: in the quiet tail, once the bound is over, nothing is lost any more.</summary>
     public void Lost(string what)
     {
-        if (world.Scenario.JudgesLiveness && !world.IsChaos && world.Events.Now - _changedAt > world.Scenario.Bound && !IsGraceOpen() && Clique().Count == world.Machines.Length)
+        if (world.Scenario.JudgesLiveness && !world.IsChaos && world.Events.Now - _changedAt > world.Bound && !IsGraceOpen() && Clique().Count == world.Machines.Length)
         {
             throw new ViolationException(Invariant.QuietIsStable, $"{what}, {world.Events.Now - _changedAt} µs after anything changed");
         }
@@ -36,7 +36,7 @@ internal sealed class Health(World world)
     {
         _changedAt = world.Events.Now;
         var version = ++_version;
-        world.Events.After(world.Scenario.Bound, () =>
+        world.Events.After(world.Bound, () =>
         {
             if (version == _version)
             {
@@ -80,7 +80,7 @@ internal sealed class Health(World world)
             else
             {
                 _withoutSince[service.Name] = Math.Max(_changedAt, _withoutSince.GetValueOrDefault(service.Name, world.Events.Now));
-                if (world.Events.Now - _withoutSince[service.Name] > world.Scenario.Bound)
+                if (world.Events.Now - _withoutSince[service.Name] > world.Bound)
                 {
                     throw NoMaster(service.Name);
                 }
@@ -112,10 +112,10 @@ internal sealed class Health(World world)
 
     /// <summary>Until when a machine's drivers may act on by a grace, kill_timeout included; zero: it had none.</summary>
     private long ActsUntil(SimulatedMachine machine) => _graces.Where(grace => grace.Key.Machine == machine.Id)
-        .Select(grace => grace.Value.Since + Scenario.GraceBound(grace.Value.Duration) + world.Scenario.Bound).DefaultIfEmpty().Max();
+        .Select(grace => grace.Value.Since + Scenario.GraceBound(grace.Value.Duration) + world.Bound).DefaultIfEmpty().Max();
 
     private void Measure(long since) =>
-        WorstShareOfBound = Math.Max(WorstShareOfBound, (world.Events.Now - Math.Max(since, _changedAt)) / (double)world.Scenario.Bound);
+        WorstShareOfBound = Math.Max(WorstShareOfBound, (world.Events.Now - Math.Max(since, _changedAt)) / (double)world.Bound);
 
     private void CheckBounds()
     {
@@ -141,14 +141,14 @@ internal sealed class Health(World world)
 
             if (!act.IsExcused && act.Machine.HostFrozenUntil <= world.Events.Now)
             {
-                throw new ViolationException(Invariant.MinorityStops, $"{act.Driver} on {act.Machine.Id} still acts for {act.Service}, {world.Scenario.Bound} µs after the quorum was lost");
+                throw new ViolationException(Invariant.MinorityStops, $"{act.Driver} on {act.Machine.Id} still acts for {act.Service}, {world.Bound} µs after the quorum was lost");
             }
         }
     }
 
     private ViolationException NoMaster(ServiceName service) =>
         new(Invariant.MajorityHasMaster, $"{service} has no master, though [{string.Join(", ", Clique().Select(machine => machine.Id))}] have been well for {world.Events.Now - _changedAt} µs; "
-            + $"the bound is {world.Scenario.Bound} µs; the cluster says: {world.Checks.Newest.Services.GetValueOrDefault(service)}");
+            + $"the bound is {world.Bound} µs; the cluster says: {world.Checks.Newest.Services.GetValueOrDefault(service)}");
 
     private bool MustHaveMaster(ServiceName service)
     {
@@ -179,13 +179,14 @@ internal sealed class Health(World world)
         var leader = world.Checks.Leader is { } known ? world.MachineOf(known.Machine) : null;
         var failures = state.Services.GetValueOrDefault(service)?.Failures;
         return clique.Exists(machine => !state.Drained.Contains(machine.Id)
+            && machine.Drivers.Count > 0 // A witness runs nothing.
             && (leader is null || leader == machine || !IsCut(machine, leader))
             && failures?.ContainsKey(machine.Id) != true
             && machine.Drivers.TrueForAll(driver => driver.IsAlive));
     }
 
     // A round trip beyond the election timeout elects nobody: that is not a healthy majority (seed 9606).
-    private bool IsSlow => world.Network.Slowness > world.Scenario.LeaseMicroseconds / 50
+    private bool IsSlow => world.Network.PacketLoss > 0 || world.Network.StalledUntil > world.Events.Now || world.Network.Slowness > world.Scenario.LeaseMicroseconds / 50
         || world.Machines.Any(machine => machine.Disk.Slowness > world.Scenario.LeaseMicroseconds / 50);
 
     /// <summary>A majority whichever membership counts in the end: what was applied last, and what is in anybody's log.</summary>
@@ -210,25 +211,38 @@ internal sealed class Health(World world)
     /// <summary>The largest set of machines that run, are not frozen, have a disk that answers and a version that is new enough, and are all connected with each other.</summary>
     private List<SimulatedMachine> Clique()
     {
-        var best = new List<SimulatedMachine>();
-        for (var set = 1; set < 1 << world.Machines.Length; set++)
+        var able = world.Machines.Where(machine => machine.Answers && !machine.Disk.IsStalled && machine.FeatureLevel >= world.Checks.HighestLevelProposed).ToList();
+        if (AreConnected(able))
         {
-            var members = new List<SimulatedMachine>();
-            for (var i = 0; i < world.Machines.Length; i++)
-            {
-                if ((set & (1 << i)) != 0)
-                {
-                    members.Add(world.Machines[i]);
-                }
-            }
+            return able;
+        }
 
-            if (members.Count > best.Count && members.TrueForAll(machine => machine.Answers && !machine.Disk.IsStalled && machine.FeatureLevel >= world.Checks.HighestLevelProposed) && members.TrueForAll(a => members.TrueForAll(b => a == b || !IsCut(a, b))))
+        var best = new List<SimulatedMachine>();
+        for (var set = 1; set < 1 << able.Count; set++)
+        {
+            if (System.Numerics.BitOperations.PopCount((uint)set) > best.Count && able.Where((_, i) => (set & (1 << i)) != 0).ToList() is var members && AreConnected(members))
             {
                 best = members;
             }
         }
 
         return best;
+    }
+
+    private bool AreConnected(List<SimulatedMachine> machines)
+    {
+        for (var i = 0; i < machines.Count; i++)
+        {
+            for (var j = i + 1; j < machines.Count; j++)
+            {
+                if (IsCut(machines[i], machines[j]))
+                {
+                    return false;
+                }
+            }
+        }
+
+        return true;
     }
 
     private bool IsCut(SimulatedMachine a, SimulatedMachine b) => world.Network.IsCut(a.Index, b.Index) || world.Network.IsCut(b.Index, a.Index);

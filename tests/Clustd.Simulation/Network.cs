@@ -47,6 +47,12 @@ internal sealed class Network
     /// <summary>A network fault: every message takes this much longer, µs.</summary>
     public long Slowness { get; set; }
 
+    /// <summary>A network fault: this share of messages is lost by the line and sent again by TCP, and all that follows on the connection waits for it.</summary>
+    public double PacketLoss { get; set; }
+
+    /// <summary>Until when some stream waits behind a lost packet, µs.</summary>
+    public long StalledUntil { get; private set; }
+
     public bool IsCut(int from, int to) => _cuts[from, to] > 0;
 
     public bool IsOpen(int a, int b) => _connections[a, b].Up(a) && _connections[a, b].Up(b);
@@ -96,6 +102,34 @@ internal sealed class Network
 
         connection.WaitsDuringCut = _chance.Happens(0.5);
         NoticeSilence(connection);
+    }
+
+    /// <summary>What one sends to the other from now on arrives so much later, in order.</summary>
+    public void Stall(int from, int to, long length)
+    {
+        var connection = _connections[from, to];
+        var side = from == connection.A ? 0 : 1;
+        connection.LastDelivery[side] = Math.Max(connection.LastDelivery[side], _world.Events.Now + length);
+        StalledUntil = Math.Max(StalledUntil, connection.LastDelivery[side]);
+    }
+
+    /// <summary>A second connection takes the place of the one that there is; what was in flight on that one is lost. False: there is none.</summary>
+    public bool Replace(int a, int b)
+    {
+        var connection = _connections[a, b];
+        if (!IsOpen(a, b) || IsCut(a, b) || IsCut(b, a) || !_world.Machines[a].Answers || !_world.Machines[b].Answers)
+        {
+            return false;
+        }
+
+        foreach (var machine in (int[])[a, b])
+        {
+            connection.Lose(machine);
+            _world.Machines[machine].Post(new Input.PeerLost(_world.Machines[connection.Other(machine)].Id));
+        }
+
+        Connect(connection);
+        return true;
     }
 
     public void Heal(int from, int to)
@@ -169,6 +203,18 @@ internal sealed class Network
         }
 
         var side = from == connection.A ? 0 : 1;
+        if (PacketLoss > 0 && _chance.Happens(PacketLoss))
+        {
+            // Found out after a round trip, or, if the retransmission gets lost too, by a timeout that doubles.
+            var again = scenario.NetworkDelayMax * 2;
+            while (_chance.Happens(PacketLoss))
+            {
+                again = Math.Min(again * 2, scenario.LeaseMicroseconds * 2);
+            }
+
+            delay += Math.Max(again, 1_000);
+        }
+
         var due = connection.LastDelivery[side] = Math.Max(connection.LastDelivery[side] + 1, _world.Events.Now + delay);
         var stream = connection.Stream;
         _world.Events.At(due, () =>
@@ -240,31 +286,37 @@ internal sealed class Network
         var reachable = !IsCut(a, b) && !IsCut(b, a) && _world.Machines[a].Answers && _world.Machines[b].Answers;
         if (reachable && !connection.Up(a) && !connection.Up(b))
         {
-            var generation = ++connection.Generation;
-            connection.Stream++;
-            connection.LastDelivery[0] = connection.LastDelivery[1] = _world.Events.Now;
-            var (first, second) = _chance.Happens(0.5) ? (a, b) : (b, a);
-            Open(connection, first);
-            var secondSide = second == a ? 0 : 1;
-            var later = _world.Events.Now + _chance.Between(1, _world.Scenario.NetworkDelayMax);
-            connection.LastDelivery[1 - secondSide] = later; // nothing arrives at the second before it knows of the connection
-            _world.Events.At(later, () =>
-            {
-                if (generation == connection.Generation && connection.Up(first) && _world.Machines[second].IsRunning)
-                {
-                    Open(connection, second);
-                }
-                else if (generation == connection.Generation)
-                {
-                    Break(connection, _world.Scenario.NetworkDelayMax);
-                }
-            });
+            Connect(connection);
         }
 
         if (_world.Scenario.Soak is null || !connection.Up(a))
         {
             DialLater(connection); // A quiet run breaks no connection.
         }
+    }
+
+    private void Connect(Connection connection)
+    {
+        var (a, b) = (connection.A, connection.B);
+        var generation = ++connection.Generation;
+        connection.Stream++;
+        connection.LastDelivery[0] = connection.LastDelivery[1] = _world.Events.Now;
+        var (first, second) = _chance.Happens(0.5) ? (a, b) : (b, a);
+        Open(connection, first);
+        var secondSide = second == a ? 0 : 1;
+        var later = _world.Events.Now + _chance.Between(1, _world.Scenario.NetworkDelayMax);
+        connection.LastDelivery[1 - secondSide] = later; // nothing arrives at the second before it knows of the connection
+        _world.Events.At(later, () =>
+        {
+            if (generation == connection.Generation && connection.Up(first) && _world.Machines[second].IsRunning)
+            {
+                Open(connection, second);
+            }
+            else if (generation == connection.Generation)
+            {
+                Break(connection, _world.Scenario.NetworkDelayMax);
+            }
+        });
     }
 
     private void Open(Connection connection, int machine)

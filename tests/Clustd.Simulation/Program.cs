@@ -18,7 +18,7 @@ internal static class Program
             return ZooProgram.Run(args);
         }
 
-        if (args.Any(arg => arg is "--seed" or "--seeds" or "--minutes" or "--soak"))
+        if (args.Any(arg => arg is "--seed" or "--seeds" or "--minutes" or "--soak" or "--long-run" or "--table" or "--fault-table"))
         {
             return Simulate(args);
         }
@@ -42,20 +42,42 @@ internal static class Program
             return SoakRunner.Run(SoakPlanOf(args));
         }
 
+        TimeSpan? length = Value("--simulated-minutes") is { } simulated ? TimeSpan.FromMinutes(double.Parse(simulated, CultureInfo.InvariantCulture)) : null;
+        Scenario ScenarioOf(ulong seed) =>
+            (length is { } one ? Campaign.FromSeed(seed, one, machines, bug) : Scenario.FromSeed(seed, machines, bug)) with { JudgesLiveness = !args.Contains("--only-safety") };
         if (Value("--seed") is not null)
         {
-            return Replay(Number("--seed", 1), machines, bug, !args.Contains("--only-safety"));
+            var scenario = ScenarioOf(Number("--seed", 1)) with { OnlyStrikes = Value("--only")?.Split(',').ToHashSet() };
+            return args.Contains("--minimize") ? Minimize(scenario) : Replay(scenario);
+        }
+
+        if (args.Contains("--fault-table"))
+        {
+            Console.Write(FaultPatterns.Table);
+            return 0;
+        }
+
+        if (Array.IndexOf(args, "--table") is var table and >= 0)
+        {
+            Console.WriteLine(LongRunTable.Of(LongRunTable.Read(args.Skip(table + 1))));
+            return 0;
         }
 
         var from = Number("--from", 1);
+        if (Value("--long-run") is { } file)
+        {
+            length ??= TimeSpan.FromMinutes(10);
+            return new LongRun(file, from, Number("--seeds", 100_000), (int)Number("--threads", 2), length.Value.TotalMinutes, ScenarioOf).Run();
+        }
+
         if (args.Contains("--digests"))
         {
-            return Digests(from, Number("--seeds", 100), (int)Number("--threads", 2), machines, bug);
+            return Digests(from, Number("--seeds", 100), (int)Number("--threads", 2), ScenarioOf);
         }
 
         var seeds = Number("--seeds", ulong.MaxValue / 2);
         var minutes = Number("--minutes", 0);
-        return Search(from, seeds, minutes, (int)Number("--threads", 2), machines, bug, args.Contains("--keep-going"), !args.Contains("--only-safety"));
+        return Search(from, seeds, minutes, (int)Number("--threads", 2), ScenarioOf, args.Contains("--keep-going"));
     }
 
     /// <summary>--lease 1s --days 7 --machines 3 --loss 2% --stalls 500ms --stall-every 30s --full-stalls --recovery linux|classic --delay 5ms --from N --threads N.</summary>
@@ -86,23 +108,30 @@ internal static class Program
         return TimeSpan.FromSeconds(double.Parse(text[..^unit.Length], CultureInfo.InvariantCulture) * seconds);
     }
 
-    private static int Replay(ulong seed, int? machines, PlantedBug bug, bool judgesLiveness)
+    private static int Replay(Scenario scenario)
     {
         using var output = new StreamWriter(Console.OpenStandardOutput());
-        var result = Runner.Run(seed, machines, bug, output, judgesLiveness);
+        var result = Runner.Run(scenario, new Transcript(output));
         output.WriteLine(result.Violation is null ? $"clean: {result.Scenario}" : $"FAILED {result.Scenario}\n{result.Violation.Message}");
         output.WriteLine(result.Digest);
         return result.Violation is null ? 0 : 1;
     }
 
+    private static int Minimize(Scenario scenario)
+    {
+        var result = Runner.Run(scenario, new Transcript(null));
+        Console.WriteLine(result.Violation is null ? $"clean: {result.Scenario}" : Minimizer.StoryOf(result, TimeSpan.FromMinutes(5)));
+        return result.Violation is null ? 0 : 1;
+    }
+
     /// <summary>One line per seed, with a hash of its whole story: two versions that decide the same print the same.</summary>
-    private static int Digests(ulong from, ulong seeds, int threads, int? machines, PlantedBug bug)
+    private static int Digests(ulong from, ulong seeds, int threads, Func<ulong, Scenario> scenarioOf)
     {
         var lines = new string[seeds];
         Parallel.For(0, (int)seeds, new ParallelOptions { MaxDegreeOfParallelism = threads }, i =>
         {
             using var story = new StringWriter();
-            var result = Runner.Run(from + (ulong)i, machines, bug, story);
+            var result = Runner.Run(scenarioOf(from + (ulong)i), new Transcript(story));
             var hash = Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(story.ToString())).AsSpan(0, 8));
             lines[i] = $"{from + (ulong)i} {hash} {result.Digest}{(result.Violation is null ? "" : " FAILED")}";
         });
@@ -114,19 +143,19 @@ internal static class Program
         return 0;
     }
 
-    private static int Search(ulong from, ulong seeds, ulong minutes, int threads, int? machines, PlantedBug bug, bool keepGoing, bool judgesLiveness)
+    private static int Search(ulong from, ulong seeds, ulong minutes, int threads, Func<ulong, Scenario> scenarioOf, bool keepGoing)
     {
         var clock = Stopwatch.StartNew();
         var (count, failed, simulated, worst, reported) = (0UL, 0, 0L, 0.0, 0L);
         bool IsOver(ulong next) => next - from >= seeds || (minutes > 0 && clock.Elapsed.TotalMinutes >= minutes) || (failed > 0 && !keepGoing);
-        Runner.RunMany(from, IsOver, threads, machines, bug, result =>
+        Runner.RunMany(from, IsOver, threads, scenarioOf, result =>
         {
             count++;
             simulated += result.SimulatedMicroseconds;
             worst = Math.Max(worst, result.WorstShareOfBound);
             if (result.Violation is not null && failed++ >= 0)
             {
-                Console.WriteLine(keepGoing ? $"seed {result.Seed} ({result.Scenario.Machines} machines): {Short(result.Violation.Message)}" : result.Report(machines));
+                Console.WriteLine(keepGoing ? $"seed {result.Seed} ({result.Scenario.Machines} machines): {Short(result.Violation.Message)}\n  {result.Replay}" : Minimizer.StoryOf(result, Patience));
             }
 
             if (clock.ElapsedMilliseconds - reported > 5_000)
@@ -134,14 +163,17 @@ internal static class Program
                 reported = clock.ElapsedMilliseconds;
                 Console.WriteLine(Progress());
             }
-        }, judgesLiveness);
+        });
         Console.WriteLine(Progress());
         return failed == 0 ? 0 : 1;
 
         string Progress() => string.Create(
             CultureInfo.InvariantCulture,
-            $"{count} seeds, {failed} failed, {simulated / 3.6e9:0.0} simulated hours in {clock.Elapsed.TotalMinutes:0.0} min ({simulated / 1e6 / clock.Elapsed.TotalSeconds / threads:0} x real time per thread), longest without a master {worst:P0} of the bound");
+            $"{count} seeds, {failed} failed, {simulated / 3.6e9:0.0} simulated hours in {clock.Elapsed.TotalMinutes:0.0} min ({simulated / 1e6 / clock.Elapsed.TotalSeconds / threads:0} x real time per thread, {simulated / 1e6 / Environment.CpuUsage.TotalTime.TotalSeconds:0} x per second of CPU), longest without a master {worst:P0} of the bound");
     }
+
+    /// <summary>How long a failure is made smaller before it is told.</summary>
+    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(60);
 
     private static string Short(string message) => message.Length > 400 ? message[..400] + "..." : message;
 }

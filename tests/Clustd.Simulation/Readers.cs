@@ -42,10 +42,10 @@ internal sealed class Readers(World world, Chance chance)
         }
     }
 
-    /// <summary>In the quiet tail reads are confirmed.</summary>
+    /// <summary>In quiet times reads are confirmed.</summary>
     public void End()
     {
-        if (world.Scenario.JudgesLiveness && _confirmedAt < world.Scenario.End - world.Scenario.Bound)
+        if (world.Scenario.JudgesLiveness && _confirmedAt < world.Events.Now - world.Bound)
         {
             throw new ViolationException(Invariant.ReadsAreConfirmed, $"the last of {Confirmed} reads was confirmed at {_confirmedAt} µs, {Refused} were refused");
         }

@@ -28,8 +28,10 @@ internal sealed class Restarts(World world)
         ("restart while the leader changes", restarts => restarts.WhileLeaderChanges()),
     ];
 
-    private readonly Chance _chance = new(world.Scenario.Seed ^ Salt ^ 0xFF);
-    private readonly ImmutableArray<Action<Restarts>> _strikes = [.. All.Where(pattern => world.Scenario.RestartPatterns.Contains(pattern.Name)).Select(pattern => pattern.Strike)];
+    private readonly Chance _schedule = new(world.Scenario.Seed ^ Salt ^ 0xFF);
+    private readonly Chance _ofGraces = Chance.Of(world.Scenario.Seed, "graces");
+    private Chance _chance = null!;
+    private ImmutableArray<(string Name, Action<Restarts> Strike)> _strikes = [];
     private readonly Dictionary<SimulatedMachine, TimeSpan> _graces = [];
     private readonly Dictionary<SimulatedMachine, TimeSpan> _nextGraces = [];
     private readonly Dictionary<SimulatedMachine, Plan> _plans = [];
@@ -59,6 +61,14 @@ internal sealed class Restarts(World world)
             return scenario;
         }
 
+        var with = scenario with { RestartPatterns = Choose(chance), RestartGraces = [scenario.Lease * 1.5, scenario.Lease * 3, scenario.Lease * 8] };
+        return chance.Happens(0.5) ? with with { Patterns = [] } : with;
+    }
+
+    public static IEnumerable<string> Names => All.Select(pattern => pattern.Name);
+
+    public static ImmutableArray<string> Choose(Chance chance)
+    {
         var names = All.Select(pattern => pattern.Name).ToList();
         var count = (int)chance.Between(1, 4);
         while (names.Count > count)
@@ -66,15 +76,25 @@ internal sealed class Restarts(World world)
             names.RemoveAt((int)chance.Between(0, names.Count - 1));
         }
 
-        var with = scenario with { RestartPatterns = [.. names], RestartGraces = [scenario.Lease * 1.5, scenario.Lease * 3, scenario.Lease * 8] };
-        return chance.Happens(0.5) ? with with { Patterns = [] } : with;
+        return [.. names];
     }
 
     public void Begin()
     {
+        _chance = _schedule;
+        BeginPhase(3_000_000);
+    }
+
+    /// <summary>A campaign: faults again, others perhaps.</summary>
+    public void BeginPhase() => BeginPhase(world.Events.Now + _schedule.Between(0, Lease * 2));
+
+    private void BeginPhase(long firstAt)
+    {
+        _strikes = [.. All.Where(pattern => world.Phase.RestartPatterns.Contains(pattern.Name))];
         if (_strikes.Length > 0)
         {
-            world.Events.At(3_000_000, StrikeAgain);
+            var phase = world.Phase;
+            world.Events.At(firstAt, () => StrikeAgain(phase));
         }
     }
 
@@ -82,7 +102,7 @@ internal sealed class Restarts(World world)
     public TimeSpan GraceFor(SimulatedMachine machine) =>
         _graces[machine] = _nextGraces.Remove(machine, out var planned) ? planned
             : world.Scenario.RestartGraces.IsEmpty ? TimeSpan.FromSeconds(15)
-            : _chance.Of(world.Scenario.RestartGraces);
+            : (world.Scenario.IsCampaign ? _ofGraces : _chance).Of(world.Scenario.RestartGraces);
 
     /// <summary>A driver is told something.</summary>
     public void Called(SimulatedMachine machine, TriggerCall call)
@@ -105,7 +125,7 @@ internal sealed class Restarts(World world)
         }
 
         var generation = machine.Generation;
-        world.Events.At(Math.Max(world.Events.Now, Math.Min(world.Events.Now + plan.Away, world.Scenario.ChaosEnd)), () =>
+        world.Events.At(Math.Max(world.Events.Now, Math.Min(world.Events.Now + plan.Away, world.Phase.Ends)), () =>
         {
             if (machine.Generation == generation)
             {
@@ -124,17 +144,24 @@ internal sealed class Restarts(World world)
     /// <summary>One restart, from which the daemon comes back too late or not at all.</summary>
     public void StayAway(SimulatedMachine machine) => Restart(machine, ForGood());
 
-    private void StrikeAgain()
+    private void StrikeAgain(Phase phase)
     {
-        if (!world.IsChaos)
+        if (!world.IsChaos || phase != world.Phase)
         {
             return;
         }
 
-        _chance.Of(_strikes)(this);
+        var (name, strike) = _schedule.Of(_strikes);
+        var number = world.Injections.Next("r");
+        if (world.Scenario.IsCampaign)
+        {
+            _chance = Chance.Of(world.Scenario.Seed, number);
+        }
+
+        world.Injections.Strike(number, name, () => strike(this));
         // With nothing else going on, most restarts come after everything has settled: those are watched.
-        var pause = world.Scenario.Patterns.IsEmpty && _chance.Happens(0.7) ? world.Scenario.Bound + (Lease * 2) : world.Scenario.FaultInterval;
-        world.Events.After(pause + _chance.Between(0, Lease * 2), StrikeAgain);
+        var pause = world.Phase.Patterns.IsEmpty && _schedule.Happens(0.7) ? world.Bound + (Lease * 2) : world.Phase.FaultInterval;
+        world.Events.After(pause + _schedule.Between(0, Lease * 2), () => StrikeAgain(phase));
     }
 
     private void Restart(SimulatedMachine machine, long away, Action<bool>? exited = null, Action? back = null)
@@ -152,7 +179,7 @@ internal sealed class Restarts(World world)
         }
 
         _plans[machine] = new Plan(away, exited, back, watch);
-        world.Note("fault", $"{machine.Id} is to restart, with a grace of {_graces[machine].TotalMilliseconds} ms, and to be back {away} µs later{(watch is null ? "" : ": it must cost nothing")}");
+        world.NoteFault($"{machine.Id} is to restart, with a grace of {_graces[machine].TotalMilliseconds} ms, and to be back {away} µs later{(watch is null ? "" : ": it must cost nothing")}");
         machine.Post(new Input.RestartRequested("an operator restarts it.", $"restart-{++_requests}"));
         var generation = machine.Generation;
         world.Events.After(Lease * 3, () =>
@@ -171,13 +198,13 @@ internal sealed class Restarts(World world)
     {
         var grace = _graces[machine];
         var acts = world.Acting.Acts.Where(act => act.Machine == machine && !act.IsExcused).ToImmutableArray();
-        var isSettled = world.Events.Now - world.ChangedAt > world.Scenario.Bound
+        var isSettled = world.Events.Now - world.ChangedAt > world.Bound
             && acts.All(act => world.Checks.Newest.Services.GetValueOrDefault(act.Service)?.Assignment is { State: AssignmentState.Running } held && held.Token == act.Token)
             && !world.Scenario.Services.Any(service => service.Failback)
             && _plans.Count == 0 && world.Machines.All(other => other.Answers && other.Core!.Hold.IsHeld(other.LocalNow)
                 && other.Drivers.TrueForAll(driver => driver.IsAlive && !driver.IsHanging));
         var isQuick = (Lease * 2) + away + world.Scenario.Slack < grace.TotalMicroseconds * 0.97;
-        return isSettled && isQuick && world.Scenario.JudgesLiveness && world.Events.Now + (Lease * 3) + away < world.Scenario.ChaosEnd
+        return isSettled && isQuick && world.Scenario.JudgesLiveness && world.Events.Now + (Lease * 3) + away < world.Phase.Ends
             ? new Watch(machine, world.Events.Now, grace, acts)
             : null;
     }
@@ -250,7 +277,7 @@ internal sealed class Restarts(World world)
         _slow = machine;
         strike();
         _slow = null;
-        world.Events.At(Math.Max(world.Events.Now, Math.Min(world.Events.Now + (Lease * 4), world.Scenario.ChaosEnd)), () =>
+        world.Events.At(Math.Max(world.Events.Now, Math.Min(world.Events.Now + (Lease * 4), world.Phase.Ends)), () =>
         {
             machine.Disk.Slowness = 0;
             world.Changed();
@@ -265,9 +292,9 @@ internal sealed class Restarts(World world)
             world.Changed();
             if (world.IsChaos && machine.HostIsUp)
             {
-                world.Note("fault", $"{machine.Id} loses its power, soon after its restart");
+                world.NoteFault($"{machine.Id} loses its power, soon after its restart");
                 machine.CrashHost();
-                world.Events.At(Math.Max(world.Events.Now, Math.Min(world.Events.Now + (Lease * 4), world.Scenario.ChaosEnd)), () =>
+                world.Events.At(Math.Max(world.Events.Now, Math.Min(world.Events.Now + (Lease * 4), world.Phase.Ends)), () =>
                 {
                     if (!machine.HostIsUp)
                     {
@@ -291,9 +318,9 @@ internal sealed class Restarts(World world)
             world.Changed();
             if (world.IsChaos)
             {
-                world.Note("fault", $"{machine.Id}'s daemon is killed, as soon as it is back from its restart");
+                world.NoteFault($"{machine.Id}'s daemon is killed, as soon as it is back from its restart");
                 machine.KillDaemon();
-                world.Events.At(Math.Max(world.Events.Now, Math.Min(world.Events.Now + ForGood(), world.Scenario.ChaosEnd)), () =>
+                world.Events.At(Math.Max(world.Events.Now, Math.Min(world.Events.Now + ForGood(), world.Phase.Ends)), () =>
                 {
                     machine.StartDaemon();
                     world.Changed();
@@ -308,9 +335,9 @@ internal sealed class Restarts(World world)
         world.Changed();
         if (_chance.Happens(0.5) && leader.IsRunning && world.IsChaos)
         {
-            world.Note("fault", $"the leader's daemon, {leader.Id}, is killed while another machine restarts");
+            world.NoteFault($"the leader's daemon, {leader.Id}, is killed while another machine restarts");
             leader.KillDaemon();
-            world.Events.At(Math.Max(world.Events.Now, Math.Min(world.Events.Now + (Lease / 2), world.Scenario.ChaosEnd)), () =>
+            world.Events.At(Math.Max(world.Events.Now, Math.Min(world.Events.Now + (Lease / 2), world.Phase.Ends)), () =>
             {
                 leader.StartDaemon();
                 world.Changed();

@@ -8,12 +8,14 @@ namespace Clustd.Simulation;
 /// </summary>
 internal sealed class RollingUpgrades(World world, Chance chance)
 {
+    public const string Pattern = "rolling upgrade";
+
     private long Lease => world.Scenario.LeaseMicroseconds;
 
     public void Begin()
     {
         world.Events.At(2_500_000, InstallAgain);
-        world.Events.At(world.Scenario.ChaosEnd, () =>
+        world.Events.At(world.Phase.Ends, () =>
         {
             foreach (var machine in world.Machines)
             {
@@ -39,6 +41,12 @@ internal sealed class RollingUpgrades(World world, Chance chance)
             return;
         }
 
+        world.Injections.Strike(world.Injections.Next("u"), Pattern, InstallAnother);
+        world.Events.After(chance.Between(Lease, Lease * 8), InstallAgain);
+    }
+
+    private void InstallAnother()
+    {
         var machine = chance.Of(world.Machines);
         if (machine.FeatureLevel < FeatureLevels.Own)
         {
@@ -48,8 +56,6 @@ internal sealed class RollingUpgrades(World world, Chance chance)
         {
             Install(machine, 1);
         }
-
-        world.Events.After(chance.Between(Lease, Lease * 8), InstallAgain);
     }
 
     private void Install(SimulatedMachine machine, int level)
@@ -59,7 +65,7 @@ internal sealed class RollingUpgrades(World world, Chance chance)
             return;
         }
 
-        world.Note("fault", $"{machine.Id} is restarted with a version of level {level}");
+        world.NoteFault($"{machine.Id} is restarted with a version of level {level}");
         machine.KillDaemon();
         machine.Install(level);
         world.Changed();

@@ -64,6 +64,26 @@ internal sealed record Scenario
     /// <summary>Lengths of the restart graces that daemons are started with.</summary>
     public ImmutableArray<TimeSpan> RestartGraces { get; init; } = [];
 
+    /// <summary>Not empty: a campaign, several times of faults with quiet ones in between. Empty: one time of faults, from the beginning to <see cref="ChaosEnd"/>.</summary>
+    public ImmutableArray<Phase> Phases { get; init; } = [];
+
+    public bool IsCampaign => !Phases.IsEmpty;
+
+    /// <summary>Campaigns: when it is over. Other runs end when the quiet tail has been judged.</summary>
+    public long Length { get; init; }
+
+    /// <summary>Machines, by index, that vote and run nothing.</summary>
+    public ImmutableArray<int> Witnesses { get; init; } = [];
+
+    /// <summary>By how much each machine's wall clock is off at first, seconds; default: not at all.</summary>
+    public ImmutableArray<long> WallClockErrors { get; init; }
+
+    /// <summary>The number of machines that was asked for; null: the seed decided.</summary>
+    public int? ForcedMachines { get; init; }
+
+    /// <summary>Numbers of the only strikes that are to be made; null: all of them.</summary>
+    public IReadOnlySet<string>? OnlyStrikes { get; init; }
+
     public PlantedBug Bug { get; init; }
 
     public Extras Extras { get; init; } = Extras.None;
@@ -74,14 +94,17 @@ internal sealed record Scenario
     /// <summary>Applied entries between two snapshots.</summary>
     public int SnapshotEvery { get; init; } = 1000;
 
-    /// <summary>Local services that are not due are looked at as well, in every step, and nothing may come of it.</summary>
-    public bool ChecksWhatIsOverlooked { get; init; } = true;
+    /// <summary>Local services that are not due are looked at as well, in every so many-th step of a machine, and nothing may come of it. 0: never.</summary>
+    public int ChecksWhatIsOverlookedEvery { get; init; } = OverlookedEvery;
 
     /// <summary>Every driver is started twice on every machine, under one name.</summary>
     public bool HasDoubles { get; init; }
 
     /// <summary>P4 and P5 are judged too, not only what must never happen.</summary>
     public bool JudgesLiveness { get; init; } = true;
+
+    /// <summary>What is overlooked stays so until something else happens to it: it need not be looked for in every single step.</summary>
+    private const int OverlookedEvery = 16;
 
     public long LeaseMicroseconds => (long)Lease.TotalMicroseconds;
 
@@ -101,7 +124,10 @@ internal sealed record Scenario
     /// <summary>P4: by then a healthy majority has a master, and by then a minority has stopped.</summary>
     public long Bound => LeasePart + Slack;
 
-    public long End => Soak is null ? ChaosEnd + (3 * Bound) + 3_000_000 + (RestartPatterns.IsEmpty ? 0 : 2 * GraceBound(RestartGraces.Max())) : ChaosEnd;
+    public long End => IsCampaign ? Length : Soak is null ? ChaosEnd + QuietLength + (RestartPatterns.IsEmpty ? 0 : 2 * GraceBound(RestartGraces.Max())) : ChaosEnd;
+
+    /// <summary>How long nothing must happen for P4, P5 and the return of all votes to be judged.</summary>
+    public long QuietLength => (3 * Bound) + 3_000_000;
 
     /// <summary>The longest, in true time, that a grace may keep others from taking over: granted at once, counted by a slow clock.</summary>
     public static long GraceBound(TimeSpan grace) => (long)(LeaseTiming.Stretch(LeaseTiming.Stretch(grace)).TotalMicroseconds * 1.0102);
@@ -125,6 +151,7 @@ internal sealed record Scenario
         {
             Seed = seed,
             Machines = count,
+            ForcedMachines = machines,
             Lease = lease,
             Services = services,
             Drivers = Plans(chance, services),
@@ -163,13 +190,13 @@ internal sealed record Scenario
         $"seed {Seed}: {Machines} machines, lease {Lease.TotalMilliseconds} ms, "
         + string.Join(", ", Services.Select(service => $"{service.Name} (kill_timeout {service.KillTimeout.TotalMilliseconds} ms)"))
         + $", clocks {string.Join(" ", ClockRates)} ppm, network {NetworkDelayMin}..{NetworkDelayMax} µs, disk {DiskDelayMin}..{DiskDelayMax} µs, stalls to {StallMax} µs"
-        + $", faults every {FaultInterval / 1_000} ms: {string.Join(", ", [.. Patterns, .. RestartPatterns])}{Extras}{(Bug == PlantedBug.None ? "" : $", planted bug {Bug}")}";
+        + $", {(IsCampaign ? string.Join("; ", Phases) : $"faults every {FaultInterval / 1_000} ms: {string.Join(", ", [.. Patterns, .. RestartPatterns])}")}{Extras}{(Bug == PlantedBug.None ? "" : $", planted bug {Bug}")}";
 
     /// <summary>
     /// A world in which nothing but k and the guard is between safe and unsafe: long leases, so that 2 % of one are more than any delay, clocks at
     /// the ends of what is permitted, killers at the last permitted instant, and masters that are cut off at the worst moment.
     /// </summary>
-    private Scenario Tight(Chance chance)
+    public Scenario Tight(Chance chance)
     {
         var lease = TimeSpan.FromSeconds(5);
         return this with
@@ -203,7 +230,7 @@ internal sealed record Scenario
         };
     }
 
-    private static ImmutableArray<ServiceDefinition> Definitions(Chance chance, long lease)
+    internal static ImmutableArray<ServiceDefinition> Definitions(Chance chance, long lease)
     {
         var names = new[] { "bot", "web" }.Take(chance.Happens(0.6) ? 1 : 2);
         return
@@ -220,7 +247,7 @@ internal sealed record Scenario
         ];
     }
 
-    private static ImmutableArray<DriverPlan> Plans(Chance chance, ImmutableArray<ServiceDefinition> services)
+    internal static ImmutableArray<DriverPlan> Plans(Chance chance, ImmutableArray<ServiceDefinition> services)
     {
         var plans = ImmutableArray.CreateBuilder<DriverPlan>();
         var clumsy = chance.Happens(0.2);
@@ -246,7 +273,7 @@ internal sealed record Scenario
     }
 
     // The corners are where the inequalities are tight: half of all worlds have every clock at one end of what is permitted.
-    private static ImmutableArray<int> Rates(Chance chance, int count)
+    internal static ImmutableArray<int> Rates(Chance chance, int count)
     {
         var extreme = chance.Happens(0.5);
         return

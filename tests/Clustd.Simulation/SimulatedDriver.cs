@@ -149,7 +149,7 @@ internal sealed class SimulatedDriver(World world, SimulatedMachine machine, Dri
     {
         _accepted = true;
         _killTimeout = accepted.KillTimeout;
-        Renew(accepted.Lease / 6, _connection!.Value);
+        Renew(accepted.Lease / 4, _connection!.Value);
     }
 
     public void Refused()

@@ -8,7 +8,7 @@ namespace Clustd.Simulation;
 /// One machine: a host with a clock and a disk, a daemon process around a <see cref="MachineCore"/>, and driver processes. The loop is the
 /// daemon's: one input at a time, the clock read after it was dequeued, ticks after the inbox.
 /// </summary>
-internal sealed class SimulatedMachine
+internal sealed partial class SimulatedMachine
 {
     private readonly World _world;
     private readonly Chance _chance;
@@ -33,7 +33,9 @@ internal sealed class SimulatedMachine
         _wipes = new Chance(world.Scenario.Seed ^ 0x51DE_0000_0000_0000 ^ (ulong)index);
         Clock = BootClock();
         FeatureLevel = world.Scenario.Extras.HasUpgrades ? world.Scenario.Extras.Levels[index] : FeatureLevels.Own;
-        foreach (var plan in world.Scenario.Drivers)
+        IsWitness = world.Scenario.Witnesses.Contains(index);
+        WallClockError = world.Scenario.WallClockErrors.IsDefault ? 0 : world.Scenario.WallClockErrors[index];
+        foreach (var plan in IsWitness ? [] : world.Scenario.Drivers)
         {
             Drivers.Add(new SimulatedDriver(world, this, plan, chance.Split()));
         }
@@ -66,6 +68,12 @@ internal sealed class SimulatedMachine
 
     /// <summary>When an older binary was last installed, µs.</summary>
     public long DowngradedAt { get; private set; } = long.MinValue / 2;
+
+    /// <summary>It votes and runs nothing.</summary>
+    public bool IsWitness { get; }
+
+    /// <summary>By how much its wall clock is off, seconds. Nothing but the epoch of a new cluster may depend on it.</summary>
+    public long WallClockError { get; set; }
 
     public bool HostIsUp { get; private set; }
 
@@ -106,6 +114,12 @@ internal sealed class SimulatedMachine
             return;
         }
 
+        if (CannotStart is { } reason)
+        {
+            _world.Note(Id.Value, $"does not start: {reason}");
+            return;
+        }
+
         if (FeatureLevels.WhyNotStart(Id, Disk.Read(), FeatureLevel) is { } refusal)
         {
             _world.Note(Id.Value, $"does not start: {refusal}");
@@ -128,17 +142,26 @@ internal sealed class SimulatedMachine
             Addresses = [.. Enumerable.Range(0, scenario.Machines).Select(AddressOf).Order(StringComparer.Ordinal)],
             Lease = scenario.Lease,
             Services = _world.Definitions,
-            Drivers = [.. scenario.Drivers.Select(plan => new ListedDriver(plan.Name, plan.Service))],
+            Witness = IsWitness,
+            Drivers = [.. (IsWitness ? [] : scenario.Drivers).Select(plan => new ListedDriver(plan.Name, plan.Service))],
             Incarnation = _chance.Bits(),
             Seed = _chance.Bits(),
-            WallClockSeconds = 1_800_000_000 + (_world.Events.Now / 1_000_000),
+            WallClockSeconds = 1_800_000_000 + WallClockError + (_world.Events.Now / 1_000_000),
             FeatureLevel = FeatureLevel,
             RestartGrace = _world.Restarts.GraceFor(this),
             PlantedBug = scenario.Bug,
             SnapshotEvery = scenario.SnapshotEvery,
-            ChecksWhatIsOverlooked = scenario.ChecksWhatIsOverlooked,
+            ChecksWhatIsOverlookedEvery = scenario.ChecksWhatIsOverlookedEvery,
         };
-        Core = _world.Guarded(Id.Value, () => new MachineCore(settings, stored, LocalNow));
+        try
+        {
+            Core = new MachineCore(settings, stored, LocalNow);
+        }
+        catch (Exception exception)
+        {
+            throw World.Crash(Id, exception);
+        }
+
         _world.Note(Id.Value, $"the daemon starts with term {stored.HardState.Term}, vote {stored.HardState.Vote?.Value ?? "none"}, {stored.Entries.Length} entries after {stored.Base.Index}");
         _world.Checks.Started(this);
         PlanTick();
@@ -174,9 +197,6 @@ internal sealed class SimulatedMachine
         DaemonFrozenUntil = HostFrozenUntil = 0;
         _world.Network.HostDied(Index);
     }
-
-    /// <summary>Its disk fails and an empty one takes its place; its daemon is not running.</summary>
-    public void WipeDisk() => Disk.Wipe(_wipes.Bits());
 
     public void Freeze(long duration, bool wholeHost)
     {
@@ -356,7 +376,16 @@ internal sealed class SimulatedMachine
             _world.Note(Id.Value, input);
         }
 
-        var outputs = _world.Guarded(Id.Value, () => Core!.Step(input, now));
+        IReadOnlyList<Output> outputs;
+        try
+        {
+            outputs = Core!.Step(input, now);
+        }
+        catch (Exception exception)
+        {
+            throw World.Crash(Id, exception);
+        }
+
         if (_freezeBeforeOutputs is not { } freeze || outputs.Count == 0)
         {
             Perform(outputs);
@@ -460,12 +489,16 @@ internal sealed class SimulatedMachine
             case Output.BarrierAnswered answered:
                 _world.Readers!.Answered(this, answered);
                 break;
+            case Output.StoreRefused refused when WasSetBack:
+                ReplaceWhatWasSetBack(refused);
+                break;
             case Output.StoreRefused refused:
                 throw new ViolationException(Invariant.NoCrash, $"no disk was set back, but {Id} is told so: {refused.Reason}");
             case Output.Departed:
                 _world.Note(Id.Value, "has said goodbye and exits");
                 _world.Checks.Departed(this);
                 KillDaemon();
+                _world.Changed();
                 break;
             case Output.ReadyToRestart ready:
                 _world.Note(Id.Value, $"exits to be started again, {(ready.HasGrace ? "with" : "without")} a grace");

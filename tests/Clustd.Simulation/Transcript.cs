@@ -1,24 +1,30 @@
 namespace Clustd.Simulation;
 
 /// <summary>What happened, to be read as a story. Lines are made only when somebody reads them: a run makes millions.</summary>
-internal sealed class Transcript(TextWriter? live)
+/// <param name="live">Is told everything as it happens.</param>
+/// <param name="kept">How many of the last lines are kept for <see cref="Tail"/>.</param>
+/// <param name="isWorthKeeping">Which; null: all.</param>
+internal sealed class Transcript(TextWriter? live, int kept = 60, Func<string, object, bool>? isWorthKeeping = null)
 {
-    private const int Kept = 60;
-    private readonly (long Time, string Who, object What)[] _ring = new (long, string, object)[Kept];
+    private readonly (long Time, string Who, object What)[] _ring = new (long, string, object)[kept];
     private long _count;
 
     /// <summary>Noted: worth reading. What is turned into a sentence by <see cref="Story.Tell"/>.</summary>
     public void Note(long time, string who, object what)
     {
-        _ring[_count++ % Kept] = (time, who, what);
+        if (isWorthKeeping is null || isWorthKeeping(who, what))
+        {
+            _ring[_count++ % kept] = (time, who, what);
+        }
+
         live?.WriteLine(Line(time, who, what));
     }
 
     public IEnumerable<string> Tail()
     {
-        for (var i = Math.Max(0, _count - Kept); i < _count; i++)
+        for (var i = Math.Max(0, _count - kept); i < _count; i++)
         {
-            var (time, who, what) = _ring[i % Kept];
+            var (time, who, what) = _ring[i % kept];
             yield return Line(time, who, what);
         }
     }

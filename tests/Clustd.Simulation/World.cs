@@ -18,6 +18,9 @@ internal sealed class World
     {
         Scenario = scenario;
         Definitions = scenario.Services;
+        (Bound, End) = (scenario.Bound, scenario.End);
+        Phase = scenario.IsCampaign ? scenario.Phases[0] : new Phase(0, scenario.ChaosEnd, scenario.FaultInterval, scenario.Patterns, scenario.RestartPatterns);
+        Injections = new Injections(this);
         _transcript = transcript;
         var chance = new Chance(scenario.Seed);
         Checks = new Checks(this);
@@ -43,6 +46,11 @@ internal sealed class World
     /// <summary>The services that a machine's file names, as of its daemon's next start.</summary>
     public System.Collections.Immutable.ImmutableArray<Core.Cluster.ServiceDefinition> Definitions { get; set; }
 
+    /// <summary>The scenario's, reckoned once: asked for all the time.</summary>
+    public long Bound { get; }
+
+    public long End { get; }
+
     public EventQueue Events { get; } = new();
 
     public Network Network { get; }
@@ -61,8 +69,13 @@ internal sealed class World
     /// <summary>Not null: a long quiet run.</summary>
     public Soak? Soak { get; }
 
-    /// <summary>Faults may begin; after it comes the quiet tail, in which a healthy cluster must show itself.</summary>
-    public bool IsChaos => Events.Now < Scenario.ChaosEnd;
+    /// <summary>Faults may begin; after it comes quiet, in which a healthy cluster must show itself.</summary>
+    public bool IsChaos => Events.Now < Phase.Ends;
+
+    /// <summary>The latest time of faults that has begun. Whatever it does is undone at its end at the latest.</summary>
+    public Phase Phase { get; private set; }
+
+    public Injections Injections { get; }
 
     /// <summary>The longest that a healthy majority went without a master, as a share of the bound.</summary>
     public double WorstShareOfBound => _health.WorstShareOfBound;
@@ -94,17 +107,38 @@ internal sealed class World
             Readers?.Begin();
             _diskStalls?.Begin();
             _upgrades?.Begin();
+            foreach (var phase in Scenario.Phases.Skip(1))
+            {
+                Events.At(phase.Begins, () => BeginPhase(phase));
+            }
         }
 
-        while (Events.PerformNext(Scenario.End))
+        while (Events.PerformNext(End))
         {
         }
 
+        JudgeQuiet();
+    }
+
+    private void BeginPhase(Phase phase)
+    {
+        JudgeQuiet();
+        Phase = phase;
+        Note("world", $"faults again: {phase}");
+        _faults.BeginPhase();
+        Restarts.BeginPhase();
+        _diskStalls?.Begin();
+    }
+
+    /// <summary>A quiet time is over: what it must have brought about.</summary>
+    private void JudgeQuiet()
+    {
         if (Soak is null)
         {
             _health.CheckEnd();
         }
 
+        Checks.CheckEnd();
         Readers?.End();
         _upgrades?.End();
     }
@@ -129,6 +163,13 @@ internal sealed class World
     public void Lost(string what) => _health.Lost(what);
 
     public void Note(string who, object what) => _transcript.Note(Events.Now, who, what);
+
+    /// <summary>Something goes wrong, or an operator wants something.</summary>
+    public void NoteFault(string sentence)
+    {
+        Injections.Effects++;
+        Note("fault", sentence);
+    }
 
     /// <summary>What was noted last.</summary>
     public IEnumerable<string> Story() => _transcript.Tail();
@@ -158,16 +199,6 @@ internal sealed class World
     // Apart from all else that the seed decides: worlds without these keep their stories.
     private Chance ExtraChance(ulong which) => new(Scenario.Seed ^ (0xE874_A500_0000_0100 + which));
 
-    /// <summary>Runs code of the core: whatever it throws is a violation.</summary>
-    public T Guarded<T>(string who, Func<T> core)
-    {
-        try
-        {
-            return core();
-        }
-        catch (Exception exception) when (exception is not ViolationException)
-        {
-            throw new ViolationException(Invariant.NoCrash, $"on {who}: {exception}");
-        }
-    }
+    /// <summary>Whatever code of the core throws is a violation.</summary>
+    public static ViolationException Crash(MachineId machine, Exception exception) => new(Invariant.NoCrash, $"on {machine}: {exception}");
 }

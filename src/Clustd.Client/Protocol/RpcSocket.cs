@@ -86,13 +86,28 @@ public sealed class RpcSocket(WebSocket socket) : IDisposable
     {
         try
         {
-            return JsonSerializer.Deserialize(utf8, ProtocolJson.Default.RpcMessage) is { Version: "2.0" } message && (message.Method ?? (object?)message.Id) is not null
+            return JsonSerializer.Deserialize(utf8, ProtocolJson.Default.RpcMessage) is { Version: "2.0" } message && (message.Method ?? (object?)message.Id) is not null && CanBeEchoed(message.Id)
                 ? message
                 : null;
         }
         catch (JsonException)
         {
             return null;
+        }
+    }
+
+    // An id goes back as it came. JSON can say what no text can (half of a surrogate pair), and an answer with that in it could not be written.
+    private static bool CanBeEchoed(JsonElement? id)
+    {
+        if (id is not { ValueKind: not JsonValueKind.Number } other)
+            return true;
+        try
+        {
+            return other.ValueKind == JsonValueKind.String && other.GetString() is not null;
+        }
+        catch (InvalidOperationException)
+        {
+            return false;
         }
     }
 

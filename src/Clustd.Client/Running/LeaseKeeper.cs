@@ -26,6 +26,7 @@ internal sealed class LeaseKeeper
     private DaemonLink? link;
     private long lastRenewal = long.MinValue;
     private long endsAtUs = long.MinValue; // As watch.Lease.EndsAt, for readers without the lock.
+    private long sleepsUntil = long.MaxValue; // On the clock; the maximum while the thread does not sleep, and will look at what has changed only if it is woken.
     private bool woken;
     private bool ended;
 
@@ -125,6 +126,7 @@ internal sealed class LeaseKeeper
                 if (ended)
                     return;
                 woken = false;
+                sleepsUntil = long.MaxValue;
                 now = clock(); // After every wake-up, before every act: the thread may have been frozen.
                 due = watch.Due(now);
                 end = new LeaseEnd(watch.Lease.EndsAt, watch.KillTimeoutUs);
@@ -159,7 +161,11 @@ internal sealed class LeaseKeeper
 
             long wait;
             lock (gate)
+            {
                 wait = woken || ended ? 0 : Math.Min(next - clock(), anyRunning && !alarmKnowsClock ? LookEveryUs : LookEveryIdleUs);
+                if (wait > 0 && alarmKnowsClock)
+                    sleepsUntil = clock() + wait;
+            }
             alarm.Sleep(wait); // Who rings in between has rung for this sleep.
         }
     }
@@ -182,7 +188,9 @@ internal sealed class LeaseKeeper
             if (!changed)
                 return;
             end = new LeaseEnd(watch.Lease.EndsAt, watch.KillTimeoutUs);
-            WakeLocked();
+            // A longer lease leaves time to sleep: only what is due sooner now wakes the thread.
+            if (watch.NextAt() < sleepsUntil)
+                WakeLocked();
         }
         leaseChanged(end);
     }

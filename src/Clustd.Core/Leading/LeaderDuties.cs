@@ -8,6 +8,7 @@ namespace Clustd.Core.Leading;
 internal sealed class LeaderDuties(MachineSettings settings, Raft.Raft raft, Replica replica, AnnouncedLevels levels, List<Output> outputs)
 {
     private readonly Sessions _sessions = new(settings.PlantedBug);
+    private readonly EchoesDue _echoes = new(settings.Self, new LeaseTiming(settings.Lease));
     private readonly SortedDictionary<MachineId, MachineReport> _reports = [];
     private readonly SortedSet<MachineId> _wantSession = [];
     private readonly SortedDictionary<ServiceName, string> _reasons = [];
@@ -25,6 +26,7 @@ internal sealed class LeaderDuties(MachineSettings settings, Raft.Raft raft, Rep
     {
         replica.NoOpIndex = noOpIndex;
         _sessions.Elected(voters, now);
+        _echoes.Elected();
         _reports.Clear();
         _reasons.Clear();
         _wantSession.Clear();
@@ -51,14 +53,14 @@ internal sealed class LeaderDuties(MachineSettings settings, Raft.Raft raft, Rep
 
     public long KnownReport(MachineId machine) => _reports.TryGetValue(machine, out var report) ? report.Version : 0;
 
-    public ImmutableArray<SessionAge> Ages(Instant now) => _sessions.Ages(replica.State, replica.OpenedAt, now);
+    public ImmutableArray<SessionAge> Ages(Instant now) => _sessions.Ages(replica.State.SessionList, replica, now);
 
     /// <summary>What this leader remembers as a voter at the beginning of a round (rule 5).</summary>
     public void AcknowledgeOwnRound(VoterAges ages)
     {
-        foreach (var (session, at) in _sessions.Instants(replica.State, replica.OpenedAt))
+        foreach (var session in replica.State.SessionList)
         {
-            ages.Remember(session, at);
+            ages.Remember(session.Id, _sessions.LastKnown(session, replica.OpenedAt(session)));
         }
     }
 
@@ -103,16 +105,20 @@ internal sealed class LeaderDuties(MachineSettings settings, Raft.Raft raft, Rep
         }
     }
 
-    public void RoundConfirmed(long round)
+    public void RoundConfirmed(long round, Instant now)
     {
         if (!replica.MayDecide)
         {
             return; // Rule 6. The stamps stay: a later round confirms them, too.
         }
 
-        foreach (var (_, session) in replica.State.Sessions)
+        foreach (var session in replica.State.SessionList)
         {
-            SendConfirmed(session, round);
+            var incarnation = _sessions.IncarnationOf(session.Id);
+            if (_echoes.IsDue(session, replica.State, incarnation, now) && SendConfirmed(session, round))
+            {
+                _echoes.Sent(session.Id, incarnation, now);
+            }
         }
     }
 
@@ -133,6 +139,7 @@ internal sealed class LeaderDuties(MachineSettings settings, Raft.Raft raft, Rep
         if (entry.Command is Command.EndSession end)
         {
             _sessions.Forget(end.Session);
+            _echoes.Forget(end.Session);
         }
     }
 
@@ -168,9 +175,9 @@ internal sealed class LeaderDuties(MachineSettings settings, Raft.Raft raft, Rep
             }
 
             var earliest = _placementWakeAt;
-            foreach (var (id, session) in replica.State.Sessions)
+            foreach (var session in replica.State.SessionList)
             {
-                if (!replica.IsEnding(id) && !replica.IsGraceUnderWay(id))
+                if (!replica.IsEnding(session.Id) && !replica.IsGraceUnderWay(session.Id))
                 {
                     earliest = Instant.Min(earliest, EndsAt(session));
                 }
@@ -192,11 +199,11 @@ internal sealed class LeaderDuties(MachineSettings settings, Raft.Raft raft, Rep
     /// <summary>Rule 7: its end is in the log, so nothing of it is accepted or confirmed any more.</summary>
     private bool IsDead(SessionId session) => replica.IsEnding(session) && !settings.PlantedBug.Is(PlantedBug.StampsAfterEnd);
 
-    private void SendConfirmed(Session session, long round)
+    private bool SendConfirmed(Session session, long round)
     {
         if (IsDead(session.Id) || _sessions.TakeConfirmed(session.Id, round) is not { } confirmed)
         {
-            return;
+            return false;
         }
 
         // Rule 12: the lease is the one written into the session.
@@ -209,11 +216,13 @@ internal sealed class LeaderDuties(MachineSettings settings, Raft.Raft raft, Rep
         {
             SendTo?.Invoke(session.Machine, echo);
         }
+
+        return true;
     }
 
     private void EndSessions(Instant now)
     {
-        foreach (var (_, session) in replica.State.Sessions)
+        foreach (var session in replica.State.SessionList)
         {
             if (now >= EndsAt(session) && !replica.IsEnding(session.Id) && !replica.IsGraceUnderWay(session.Id))
             {
@@ -233,7 +242,7 @@ internal sealed class LeaderDuties(MachineSettings settings, Raft.Raft raft, Rep
             session = session with { Graces = session.Graces.RemoveRange(session.Graces.Values.Where(grace => grace.Index < replica.NoOpIndex).Select(grace => grace.Id)) };
         }
 
-        return _sessions.EndsAt(session, replica.OpenedAt(session), replica.AppliedAt);
+        return _sessions.EndsAt(session, replica);
     }
 
     private void OpenSessions(Instant now)

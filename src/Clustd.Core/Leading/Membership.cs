@@ -91,7 +91,7 @@ internal sealed class Membership(MachineSettings settings, Raft.Raft raft, Repli
     /// <summary>Another store under a member's name: its disk was wiped or replaced, and what it promised is forgotten. So it is another voter, and begins as a learner.</summary>
     private Command.ChangeMembers? ReplacedStore(Instant now)
     {
-        foreach (var member in raft.Members.Values)
+        foreach (var member in raft.MemberList)
         {
             var store = raft.StoreOf(member.Machine);
             if (store == StoreId.None || store == member.Store || CloneOf(store) is not null || !forming.Met.TryGetValue(member.Machine, out var met) || met.Store != store
@@ -134,7 +134,7 @@ internal sealed class Membership(MachineSettings settings, Raft.Raft raft, Repli
 
     private Command.ChangeMembers? EarnedVote(Instant now)
     {
-        foreach (var learner in raft.Members.Values)
+        foreach (var learner in raft.MemberList)
         {
             // Caught up: it has all that is committed. What is on its way it gets like everybody else.
             if (learner.Learner && raft.IsHeard(learner.Machine, now) && raft.MatchIndexOf(learner.Machine) >= raft.CommitIndex
@@ -156,7 +156,7 @@ internal sealed class Membership(MachineSettings settings, Raft.Raft raft, Repli
 
     private MachineId? CloneOf(StoreId store)
     {
-        foreach (var member in raft.Members.Values)
+        foreach (var member in raft.MemberList)
         {
             if (member.Store == store)
             {

@@ -68,6 +68,11 @@ internal sealed class Requests(
 
     public void Tick(Instant now)
     {
+        if (_forwarded.Count == 0)
+        {
+            return;
+        }
+
         foreach (var id in _forwarded.Where(pair => now >= pair.Value).Select(pair => pair.Key).ToList())
         {
             _forwarded.Remove(id);

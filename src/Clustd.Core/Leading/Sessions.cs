@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using System.Runtime.InteropServices;
 using Clustd.Core.Cluster;
 using Clustd.Core.Raft;
 
@@ -109,6 +110,9 @@ internal sealed class Sessions(PlantedBug bug)
     public bool IsPresentIncarnation(SessionId session, ulong incarnation) =>
         _tracked.TryGetValue(session, out var tracked) && tracked.Incarnation == incarnation;
 
+    /// <summary>Of the newest stamp; 0 if there was none.</summary>
+    public ulong IncarnationOf(SessionId session) => _tracked.TryGetValue(session, out var tracked) ? tracked.Incarnation : 0;
+
     /// <summary>Its daemon has a successor that this leader has heard already: a late word, passed on by a third machine, say. It must not take its successor's place (rule 3).</summary>
     public bool IsFormerIncarnation(Stamp stamp) => _tracked.TryGetValue(stamp.Session, out var tracked) && tracked.Former.Contains(stamp.Incarnation);
 
@@ -116,26 +120,40 @@ internal sealed class Sessions(PlantedBug bug)
     public Instant LastKnown(Session session, Instant openedAt)
     {
         var latest = openedAt;
+        if (_tracked.TryGetValue(session.Id, out var tracked) && tracked.ReceivedAt is { } received)
+        {
+            latest = Instant.Max(latest, received);
+            if (received >= _electedAt)
+            {
+                return latest; // All that was inherited is older: ages are not negative, and the votes came before this leader led.
+            }
+        }
+
         foreach (var voter in _voters)
         {
             latest = Instant.Max(latest, voter.Instants.TryGetValue(session.Id, out var instant) ? instant : voter.Others);
         }
 
-        return _tracked.TryGetValue(session.Id, out var tracked) && tracked.ReceivedAt is { } received ? Instant.Max(latest, received) : latest;
+        return latest;
     }
 
     /// <summary>
     /// When the session is over: k·lease after its newest stamp, later by this leader's own stalls, and not before k·grace from when this machine applied
-    /// any restart grace of it (rules 8 and 10). `openedAt` is when this leader itself saw the session opened in its own term, else the origin.
+    /// any restart grace of it (rules 8 and 10).
     /// </summary>
-    public Instant EndsAt(Session session, Instant openedAt, Func<long, Instant> appliedAt)
+    public Instant EndsAt(Session session, Replica replica)
     {
         var wait = bug.Is(PlantedBug.NoStretch) ? session.Lease : LeaseTiming.Stretch(session.Lease);
         var extension = _tracked.TryGetValue(session.Id, out var tracked) ? tracked.Extension : TimeSpan.Zero;
-        var ends = LastKnown(session, openedAt) + wait + extension;
-        foreach (var grace in bug.Is(PlantedBug.GraceNotWaitedFor) ? [] : session.Graces.Values)
+        var ends = LastKnown(session, replica.OpenedAt(session)) + wait + extension;
+        if (session.Graces.IsEmpty || bug.Is(PlantedBug.GraceNotWaitedFor))
         {
-            ends = Instant.Max(ends, appliedAt(grace.Index) + (bug.Is(PlantedBug.NoStretch) ? grace.Duration : LeaseTiming.Stretch(grace.Duration)));
+            return ends;
+        }
+
+        foreach (var grace in session.Graces.Values)
+        {
+            ends = Instant.Max(ends, replica.AppliedAt(grace.Index) + (bug.Is(PlantedBug.NoStretch) ? grace.Duration : LeaseTiming.Stretch(grace.Duration)));
         }
 
         return ends;
@@ -166,20 +184,16 @@ internal sealed class Sessions(PlantedBug bug)
     public TimeSpan LedFor(Instant now) => now - _electedAt;
 
     /// <summary>Ages of the newest stamps, for the rounds.</summary>
-    public ImmutableArray<SessionAge> Ages(ClusterState state, Func<Session, Instant> openedAt, Instant now)
+    public ImmutableArray<SessionAge> Ages(ImmutableArray<Session> sessions, Replica replica, Instant now)
     {
-        var ages = ImmutableArray.CreateBuilder<SessionAge>(state.Sessions.Count);
-        foreach (var session in state.Sessions.Values)
+        var ages = new SessionAge[sessions.Length];
+        for (var i = 0; i < ages.Length; i++)
         {
-            ages.Add(new SessionAge(session.Id, VoterAges.AgeOf(LastKnown(session, openedAt(session)), now)));
+            ages[i] = new SessionAge(sessions[i].Id, VoterAges.AgeOf(LastKnown(sessions[i], replica.OpenedAt(sessions[i])), now));
         }
 
-        return ages.DrainToImmutable();
+        return ImmutableCollectionsMarshal.AsImmutableArray(ages);
     }
-
-    /// <summary>The instants behind <see cref="Ages"/>: what this leader remembers as a voter when it begins a round (rule 5).</summary>
-    public IEnumerable<(SessionId Session, Instant At)> Instants(ClusterState state, Func<Session, Instant> openedAt) =>
-        state.Sessions.Values.Select(session => (session.Id, LastKnown(session, openedAt(session))));
 
     private Tracked Track(SessionId session)
     {

@@ -21,6 +21,9 @@ public sealed partial class Raft
     /// <summary>Voters and learners.</summary>
     public ImmutableSortedDictionary<MachineId, Member> Members { get; private set; } = ImmutableSortedDictionary<MachineId, Member>.Empty;
 
+    /// <summary>The same in their order: walked through in every step, which the sorted dictionary makes dear.</summary>
+    public ImmutableArray<Member> MemberList { get; private set; } = [];
+
     /// <summary>Those of <see cref="Members"/> that vote, sorted.</summary>
     public ImmutableArray<MachineId> Voters { get; private set; } = [];
 
@@ -99,6 +102,7 @@ public sealed partial class Raft
     private void TakeMembership()
     {
         Members = _memberships.Count > 0 ? _memberships[^1].Members : ImmutableSortedDictionary<MachineId, Member>.Empty;
+        MemberList = [.. Members.Values];
         Voters = [.. Members.Values.Where(member => !member.Learner).Select(member => member.Machine)];
         IsVoter = Members.TryGetValue(_self, out var self) && self.Store == _store && !self.Learner;
         if (!IsLeader)

@@ -54,10 +54,7 @@ public sealed partial class Raft
         _nextRoundAt = now + _timing.Heartbeat;
         _roundsOpen.Enqueue((_round, now));
         _cargo.RoundBegins(_round, now);
-        foreach (var (machine, progress) in _peers)
-        {
-            SendAppend(machine, progress, now);
-        }
+        SendAppendToAll(now);
 
         _replicationDue = false;
         ConfirmRound(now);
@@ -122,7 +119,18 @@ public sealed partial class Raft
         }
     }
 
-    private void SendAppend(MachineId machine, PeerProgress progress, Instant now)
+    private void SendAppendToAll(Instant now)
+    {
+        var ages = _cargo.AgesForRound(now);
+        foreach (var (machine, progress) in _peers)
+        {
+            SendAppend(machine, progress, ages, now);
+        }
+    }
+
+    private void SendAppend(MachineId machine, PeerProgress progress, Instant now) => SendAppend(machine, progress, _cargo.AgesForRound(now), now);
+
+    private void SendAppend(MachineId machine, PeerProgress progress, ImmutableArray<SessionAge> ages, Instant now)
     {
         var isConnected = _connected.TryGetValue(machine, out var store);
         if (isConnected ? store != StoreId.None && store != progress.Store : !Relays.IsEnabled)
@@ -139,8 +147,9 @@ public sealed partial class Raft
         // Beside a snapshot only the heartbeat goes out: the answer brings the stamp, and says when the follower has caught up.
         var previous = needsSnapshot ? Log.Base.Index : progress.NextIndex - 1;
         var entries = !needsSnapshot && progress.NextIndex - progress.MatchIndex <= EntriesUnderWay ? Log.Slice(progress.NextIndex, EntriesPerMessage) : [];
-        var ages = _bug.Is(PlantedBug.ListIncomplete) && !IsMembershipCommitted ? [] : _cargo.AgesForRound(now);
-        Send(machine, new PeerBody.Append(Term, new LogPosition(previous, Log.TermAt(previous)), [.. entries], CommitIndex, _round, ages, _cargo.KnownReport(machine)));
+        var listed = _bug.Is(PlantedBug.ListIncomplete) && !IsMembershipCommitted ? [] : ages;
+        Send(machine, new PeerBody.Append(
+            Term, new LogPosition(previous, Log.TermAt(previous)), [.. entries], CommitIndex, _round, listed, _cargo.KnownReport(machine)));
         progress.NextIndex += entries.Count; // Optimistic: a loss shows as a mismatch at the next heartbeat.
     }
 
@@ -352,10 +361,7 @@ public sealed partial class Raft
     {
         if (IsLeader && _isCommitNews)
         {
-            foreach (var (machine, progress) in _peers)
-            {
-                SendAppend(machine, progress, now);
-            }
+            SendAppendToAll(now);
         }
 
         _isCommitNews = false;

@@ -50,6 +50,44 @@ internal sealed class FormerLeases
         return state.SessionOf(self) is { } session && session.Store == stored.Store ? [.. session.Graces.Values] : [];
     }
 
+    /// <summary>
+    /// The longest kill_timeout per service that its stored log knows of. What a former daemon let a driver start is on this disk (decision 0004), but not applied
+    /// before a leader says that it is committed: until then this is what bounds that driver.
+    /// </summary>
+    public static SortedDictionary<ServiceName, TimeSpan> KillTimeoutsIn(StoredState stored)
+    {
+        var longest = new SortedDictionary<ServiceName, TimeSpan>();
+        void Take(ServiceName service, TimeSpan? killTimeout)
+        {
+            if (killTimeout is { } known && known > longest.GetValueOrDefault(service))
+            {
+                longest[service] = known;
+            }
+        }
+
+        foreach (var (name, service) in (stored.Snapshot ?? ClusterState.Empty).Services)
+        {
+            Take(name, service.Definition.KillTimeout);
+            Take(name, service.Assignment?.KillTimeout);
+            Take(name, service.Vacated?.KillTimeout);
+        }
+
+        foreach (var entry in stored.Entries)
+        {
+            if (entry.Command is Command.Assign assign)
+            {
+                Take(assign.Service, assign.KillTimeout);
+            }
+
+            foreach (var definition in (entry.Command as Command.DefineServices)?.Services ?? [])
+            {
+                Take(definition.Name, definition.KillTimeout);
+            }
+        }
+
+        return longest;
+    }
+
     /// <summary>A driver of a former daemon is back, and has said what it runs: nothing is unknown of it any more.</summary>
     /// <returns>True when it was not known until now.</returns>
     public bool Heard(DriverName name, string instance) => _unheard.Remove(new GraceDriver(name, instance));

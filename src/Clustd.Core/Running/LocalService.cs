@@ -15,6 +15,9 @@ internal sealed class LocalService(ServiceName name)
     // Asked for and not yet seen applied: it may come true at any time, so nothing may ever start under its token again.
     private Command.Release? _release;
 
+    // Given back without ever having begun: see Refuse.
+    private Command.Release? _refused;
+
     public ServiceName Name { get; } = name;
 
     public LocalPhase Phase { get; private set; } = LocalPhase.Standby;
@@ -52,6 +55,21 @@ internal sealed class LocalService(ServiceName name)
         return false;
     }
 
+    /// <summary>
+    /// Gives back what this machine was granted and has not applied, because its disk does not answer: from here on nothing ever starts under this token, so
+    /// whoever can may take it over at once. Whoever calls knows that no former daemon of this machine can have applied it either. True if that is news.
+    /// </summary>
+    public bool Refuse(Token token, string reason)
+    {
+        if (_refused?.Token == token)
+        {
+            return false;
+        }
+
+        _refused = new Command.Release(Name, token, reason, false);
+        return true;
+    }
+
     /// <summary>What this driver runs for this service is to end now, so its lease is not renewed.</summary>
     public bool Starves(DriverCalls calls) =>
         (calls.Owes || calls.UnderWay is { IsMaster: true })
@@ -67,7 +85,12 @@ internal sealed class LocalService(ServiceName name)
             EndRun(moment, mine, held, lapsed);
         }
 
-        if (_run is null && held && !moment.IsRestarting && mine!.Token != _release?.Token)
+        if (_refused is { } refused && (moment.State.LastTokenOf(Name) < refused.Token || mine?.Token == refused.Token))
+        {
+            moment.Wanted.Add(refused);
+        }
+
+        if (_run is null && held && !moment.IsRestarting && mine!.Token != _release?.Token && mine.Token != _refused?.Token)
         {
             Begin(moment, mine, freshUntil, storedLastIndex, nextRun());
         }

@@ -14,10 +14,12 @@ namespace Clustd.Core.Running;
 /// <item>the time: a deadline that was met when it was looked at is over (<see cref="Deadlines"/>);</item>
 /// <item>its own last pass: it did or changed something, so the next one may find more (<see cref="LocalService.Trace"/>).</item>
 /// </list>
-/// The simulator looks at all the others as well, in every step, and finds that nothing comes of it.
+/// The simulator looks at all the others as well, again and again, and finds that nothing comes of it.
 /// </summary>
 public sealed partial class LocalServices
 {
+    private long _passes;
+
     private void MarkWhatChanged(ClusterState state, SessionHold hold, bool lapsed, Instant now)
     {
         var (former, formerLease) = (_state, Lease);
@@ -181,7 +183,7 @@ public sealed partial class LocalServices
             }
         }
 
-        if (_settings.ChecksWhatIsOverlooked)
+        if (_settings.ChecksWhatIsOverlookedEvery > 0 && ++_passes % _settings.ChecksWhatIsOverlookedEvery == 0)
         {
             CheckTheOthers(moment, lapsed, outputs);
         }

@@ -24,6 +24,7 @@ public sealed partial class LocalServices
     private readonly Func<long> _nextSequence;
     private readonly Func<long> _nextRun;
     private readonly Action<DriverInstance, bool> _leaseExtended;
+    private readonly Func<ServiceName, TimeSpan> _killTimeoutBefore;
     private readonly List<DriverInstance> _arrivals = [];
     private readonly List<(DriverConnection Connection, long Stamp)> _renewals = [];
     private readonly List<Output> _notes = [];
@@ -35,6 +36,10 @@ public sealed partial class LocalServices
     private long _arrivalCount;
     private SessionHold _lastHold = SessionHold.None;
     private ClusterState _state = ClusterState.Empty;
+
+    // Asked for in every step; found out once per state.
+    private ClusterState? _leaseOf;
+    private TimeSpan _lease;
     private string? _leavingReason;
     private bool _hasHeld;
     private bool _hasJoined;
@@ -59,6 +64,7 @@ public sealed partial class LocalServices
         _nextSequence = () => ++_sequence;
         _nextRun = () => ++_runs;
         _leaseExtended = LeaseExtended;
+        _killTimeoutBefore = KillTimeoutBefore;
         _sequence = Math.Max(startedAt.Microseconds, 0);
         WakeAt = startedAt;
     }
@@ -77,6 +83,9 @@ public sealed partial class LocalServices
     {
         init => _former = new FormerLeases(_startedAt, value);
     }
+
+    /// <summary>See <see cref="FormerLeases.KillTimeoutsIn"/>.</summary>
+    public IReadOnlyDictionary<ServiceName, TimeSpan> FormerKillTimeouts { get; init; } = new SortedDictionary<ServiceName, TimeSpan>();
 
     /// <summary>What this machine wants in the log until the applied state shows it. Saying it again is harmless.</summary>
     public IReadOnlyList<Command> Wanted { get; private set; } = [];
@@ -140,7 +149,7 @@ public sealed partial class LocalServices
         foreach (var service in instance.FollowedIn(_state))
         {
             // Only where time bounds the wait: a best-effort driver is told `false` too, but cannot hold up a service by what it may have done before.
-            if (isNew && registration.StopsForCertain && !IsFirst && now < FreshUntil(DefinitionOf(service).KillTimeout)
+            if (isNew && registration.StopsForCertain && !IsFirst && now < FreshUntil(LongestKillTimeoutOf(service))
                 && !claimed.Contains(service))
             {
                 instance.CallsOf(service).MayHaveStarted();
@@ -283,6 +292,24 @@ public sealed partial class LocalServices
     public bool HasHandedOut(SessionHold hold) => _instances.TrueForAll(instance => !instance.Answerable || !MayHaveGrace(instance) || !Runs(instance)
         || (instance.GivenUntil >= hold.Until && (instance.SaidUntil is not { } said || said >= hold.Until - (Lease / 2))));
 
+    /// <summary>
+    /// The disk does not answer, so what was granted to this machine meanwhile cannot be applied, and nobody would run it for as long as that lasts: it is given
+    /// back. Only what is in no log of this disk may be: anything else a former daemon may have begun.
+    /// </summary>
+    public void Refuse(Command.Assign assign, string reason)
+    {
+        if (!_services.TryGetValue(assign.Service, out var service))
+        {
+            _services[assign.Service] = service = new LocalService(assign.Service);
+        }
+
+        if (service.Refuse(assign.Token, reason))
+        {
+            _due.Mark(assign.Service);
+            Note(Severity.Warning, "service-refused", $"'{assign.Service}' (token {assign.Token}) is given back: {reason}", assign.Service);
+        }
+    }
+
     /// <summary>Called at the end of every step with the applied state and the hold. Decides promotions, demotions and deadlines.</summary>
     public void Reconcile(ClusterState state, SessionHold hold, Instant now, List<Output> outputs)
     {
@@ -301,6 +328,7 @@ public sealed partial class LocalServices
             IsRestarting = _graceDrivers is not null && _leavingReason is null,
             CannotTellUntil = _hasHeld || _leavingReason is not null ? Instant.Origin : _former.SessionUntil(Lease),
             Deadlines = _ownDeadlines,
+            KillTimeoutBefore = _killTimeoutBefore,
         };
         ChooseActive(moment);
         LookAtServices(moment, lapsed, outputs);
@@ -320,13 +348,29 @@ public sealed partial class LocalServices
     {
         get
         {
-            var longest = _settings.Lease > _state.Lease ? _settings.Lease : _state.Lease;
-            return _state.SessionOf(_settings.Self) is { } session && session.Lease > longest ? session.Lease : longest;
+            if (!ReferenceEquals(_leaseOf, _state))
+            {
+                var longest = _settings.Lease > _state.Lease ? _settings.Lease : _state.Lease;
+                _lease = _state.SessionOf(_settings.Self) is { } session && session.Lease > longest ? session.Lease : longest;
+                _leaseOf = _state;
+            }
+
+            return _lease;
         }
     }
 
     // Rule 14: until then drivers of a former incarnation may run here unknown to us.
     private Instant FreshUntil(TimeSpan killTimeout) => _former.UnheardUntil(Lease) + LeaseTiming.Stretch(killTimeout);
+
+    // What may bind a driver of a former daemon while this one has not applied all that its store holds.
+    private TimeSpan KillTimeoutBefore(ServiceName service) =>
+        _state.AppliedIndex < StoredLastIndex && FormerKillTimeouts.TryGetValue(service, out var killTimeout) ? killTimeout : TimeSpan.Zero;
+
+    private TimeSpan LongestKillTimeoutOf(ServiceName service)
+    {
+        var (defined, before) = (DefinitionOf(service).KillTimeout, KillTimeoutBefore(service));
+        return defined > before ? defined : before;
+    }
 
     private Command? EndOfGrace(Moment moment) =>
         moment.Hold.IsHeld(moment.Now) && moment.State.Sessions.TryGetValue(moment.Hold.Session, out var session) && !session.Graces.IsEmpty

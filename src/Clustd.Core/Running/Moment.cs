@@ -70,12 +70,17 @@ internal sealed class Moment(
         return names;
     }
 
-    /// <summary>kill_timeout for what is known only from a driver's own word: the longer of what was agreed and what is defined.</summary>
+    /// <summary>What a former daemon may have granted and this one has not applied yet; zero: nothing.</summary>
+    public required Func<ServiceName, TimeSpan> KillTimeoutBefore { get; init; }
+
+    /// <summary>kill_timeout for what is known only from a driver's own word: the longest of what was agreed, what is defined, and what this store still tells of.</summary>
     public TimeSpan KillTimeoutOf(ServiceName service)
     {
-        var defined = DefinitionOf(service).KillTimeout;
+        var longest = DefinitionOf(service).KillTimeout;
         var granted = state.Services.TryGetValue(service, out var known) ? known.Assignment?.KillTimeout ?? known.Vacated?.KillTimeout : null;
-        return granted > defined ? granted.Value : defined;
+        longest = granted > longest ? granted.Value : longest;
+        var before = KillTimeoutBefore(service);
+        return before > longest ? before : longest;
     }
 
     public TimeSpan Guard => LeaseTiming.GuardOf(settings.Lease);

@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using Clustd.Core.Cluster;
 using Clustd.Core.Raft;
 
@@ -14,6 +15,10 @@ internal sealed class SessionHolder(MachineId self, StoreId store, ulong incarna
     // The grace that this daemon asked for; until when it counts is known once it is applied.
     private (SessionId Session, long Id, Instant AskedAt)? _asked;
     private (SessionId Session, Instant Until)? _grace;
+
+    // Asked for with every heartbeat; found out once per set of sessions.
+    private ImmutableSortedDictionary<SessionId, Session>? _ownOf;
+    private Session? _own;
 
     // Nobody can confirm a stamp that was not made yet.
     private Instant _newestStamp = new(long.MinValue);
@@ -106,5 +111,14 @@ internal sealed class SessionHolder(MachineId self, StoreId store, ulong incarna
     }
 
     /// <summary>A session of another store of the same machine is not ours: a wiped or cloned disk never takes one up.</summary>
-    public Session? OwnSession(ClusterState state) => state.SessionOf(self) is { } session && (session.Store == store || bug.Is(PlantedBug.SessionOfAnotherStore)) ? session : null;
+    public Session? OwnSession(ClusterState state)
+    {
+        if (!ReferenceEquals(_ownOf, state.Sessions))
+        {
+            _own = state.SessionOf(self) is { } session && (session.Store == store || bug.Is(PlantedBug.SessionOfAnotherStore)) ? session : null;
+            _ownOf = state.Sessions;
+        }
+
+        return _own;
+    }
 }

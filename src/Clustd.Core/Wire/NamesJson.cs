@@ -37,7 +37,9 @@ public abstract class NumberNameJson<T> : JsonConverter<T>
     public override void Write(Utf8JsonWriter writer, T value, JsonSerializerOptions options) => writer.WriteNumberValue(Number(value));
 
     public override T ReadAsPropertyName(ref Utf8JsonReader reader, Type typeToConvert, JsonSerializerOptions options) =>
-        Make(long.Parse(reader.GetString()!, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture));
+        long.TryParse(reader.GetString(), NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out var number)
+            ? Make(number)
+            : throw new JsonException($"A {typeof(T).Name} is a whole number of 64 bits.");
 
     public override void WriteAsPropertyName(Utf8JsonWriter writer, T value, JsonSerializerOptions options) =>
         writer.WritePropertyName(Number(value).ToString(CultureInfo.InvariantCulture));
@@ -110,7 +112,11 @@ public sealed class InstantJson : NumberNameJson<Instant>
 /// <summary>Durations travel as whole µs.</summary>
 public sealed class MicrosecondsJson : NumberNameJson<TimeSpan>
 {
-    protected override TimeSpan Make(long value) => TimeSpan.FromMicroseconds(value);
+    private const long Max = long.MaxValue / TimeSpan.TicksPerMicrosecond;
+
+    // What is too long for a TimeSpan is no message, like anything else that cannot be read: whoever asks the serializer expects nothing but JsonException.
+    protected override TimeSpan Make(long value) =>
+        value is >= -Max and <= Max ? TimeSpan.FromMicroseconds(value) : throw new JsonException($"A duration of {value} µs is longer than any there is.");
 
     protected override long Number(TimeSpan name) => name.Ticks / TimeSpan.TicksPerMicrosecond;
 }

@@ -105,7 +105,16 @@ internal sealed partial class DriverDialogue(DriverConnection connection, Driver
                 break;
             case Output.DriverLease lease when TakeRenewal(lease.Stamp) is { } request:
                 long? left = lease.Left is { } some ? Math.Max(0, some.Ticks / TimeSpan.TicksPerMicrosecond) : null; // Rounded down: never more than there is.
-                link.Send(RpcMessage.Success(request, new RenewResult { Stamp = lease.Stamp, LeftUs = left, Shortens = lease.Shortens ? true : null }, ProtocolJson.Default.RenewResult));
+                var answer = RpcMessage.Success(request, new RenewResult { Stamp = lease.Stamp, LeftUs = left, Shortens = lease.Shortens ? true : null }, ProtocolJson.Default.RenewResult);
+                if (request.NumericId() is null)
+                {
+                    link.Send(answer); // Its id, which comes back with the answer, may be as long as a message: not on this thread.
+                }
+                else
+                {
+                    link.SendAtOnce(answer);
+                }
+
                 break;
             case Output.Trigger trigger:
                 Tell(trigger.Call);
@@ -341,7 +350,7 @@ internal sealed partial class DriverDialogue(DriverConnection connection, Driver
         {
             Machine = options.Self.Value,
             LeaseUs = lease,
-            RenewEveryUs = lease / 6, // Several may be lost or late before the lease is.
+            RenewEveryUs = lease / 4, // Some may be late before the lease is over; with less than half of it left a driver asks eight times as often.
             KillTimeoutUs = accepted.KillTimeout.Ticks / TimeSpan.TicksPerMicrosecond,
             Services = [.. accepted.Services.Select(service => service.Value)],
         };

@@ -22,12 +22,13 @@ internal sealed class DriverLink : IDisposable
     private (WebSocketCloseStatus Status, string Reason)? _goodbye;
     private bool _dropsQueue;
     private string? _limitReason;
+    private int _unsent; // queued, or being sent
 
     public DriverLink(WebSocket socket, DriverHubOptions options, CancellationToken aborted)
     {
         _socket = socket;
         _rpc = new RpcSocket(socket);
-        // Continuations never run inside TryWrite: the decision loop's thread must not find itself sending.
+        // Continuations never run inside TryWrite: the decision loop's thread must not find itself sending what may be a thousand triggers.
         _outgoing = Channel.CreateBounded<RpcMessage>(new BoundedChannelOptions(options.SendQueueMax) { SingleReader = true, AllowSynchronousContinuations = false });
         _allowance = new TokenBucket(options.Time, options.MessagesPerSecond, options.MessagesPerSecond);
         _abort = CancellationTokenSource.CreateLinkedTokenSource(aborted);
@@ -74,10 +75,26 @@ internal sealed class DriverLink : IDisposable
     /// <summary>Queues a message. Never blocks: a driver that does not read loses its connection instead.</summary>
     public void Send(RpcMessage message)
     {
+        Interlocked.Increment(ref _unsent);
         if (!_outgoing.Writer.TryWrite(message))
         {
             End(WebSocketCloseStatus.PolicyViolation, "you do not read what is sent; read all the time", dropsQueue: true);
         }
+    }
+
+    /// <summary>
+    /// The same for one small message, as an answer to a renewal: if nothing waits before it, it is handed to the kernel in this call, which costs less than to wake
+    /// the thread that would do it. What the kernel does not take at once is waited for elsewhere.
+    /// </summary>
+    public void SendAtOnce(RpcMessage message)
+    {
+        if (_goodbye is not null || Interlocked.CompareExchange(ref _unsent, 1, 0) != 0)
+        {
+            Send(message);
+            return;
+        }
+
+        _ = SendAloneAsync(message);
     }
 
     /// <summary>Closes the connection with a reason (ASCII, at most 123 characters), after what is queued or instead of it. Only the first call counts. Never blocks.</summary>
@@ -141,8 +158,10 @@ internal sealed class DriverLink : IDisposable
             {
                 if (!_dropsQueue)
                 {
-                    await _rpc.SendAsync(message, _abort.Token).AsTask().WaitAsync(SendLimit);
+                    await SendWithinLimitAsync(message);
                 }
+
+                Interlocked.Decrement(ref _unsent);
             }
 
             if (_goodbye is { } goodbye)
@@ -152,10 +171,35 @@ internal sealed class DriverLink : IDisposable
         }
         catch (Exception e) when (IsConnectionFault(e) || e is TimeoutException or InvalidDataException)
         {
-            // It does not read, or is gone: there is nobody to say goodbye to.
-            End(WebSocketCloseStatus.PolicyViolation, "you do not read what is sent; read all the time", dropsQueue: true);
-            await AbortAsync();
+            await GiveUpAsync();
         }
+    }
+
+    private async Task SendAloneAsync(RpcMessage message)
+    {
+        try
+        {
+            await SendWithinLimitAsync(message);
+            Interlocked.Decrement(ref _unsent);
+        }
+        catch (Exception e) when (IsConnectionFault(e) || e is TimeoutException or InvalidDataException)
+        {
+            await GiveUpAsync();
+        }
+    }
+
+    // The kernel takes nearly every message at once, and then no timer is needed.
+    private ValueTask SendWithinLimitAsync(RpcMessage message)
+    {
+        var sending = _rpc.SendAsync(message, _abort.Token);
+        return sending.IsCompletedSuccessfully ? sending : new ValueTask(sending.AsTask().WaitAsync(SendLimit));
+    }
+
+    // It does not read, or is gone: there is nobody to say goodbye to.
+    private Task GiveUpAsync()
+    {
+        End(WebSocketCloseStatus.PolicyViolation, "you do not read what is sent; read all the time", dropsQueue: true);
+        return AbortAsync();
     }
 
     /// <summary>

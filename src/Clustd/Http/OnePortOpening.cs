@@ -79,6 +79,7 @@ internal sealed partial class OnePortOpening(OnePortOptions options, ILogger log
 
         var input = PipeReader.Create(stream, new StreamPipeReaderOptions(leaveOpen: true));
         var output = PipeWriter.Create(stream, new StreamPipeWriterOptions(leaveOpen: true));
+        connection.Features.Set(new SecuredStream(stream));
         connection.Features.Set<ITlsConnectionFeature>(new TlsFeature(stream.RemoteCertificate as X509Certificate2));
         connection.Transport = new SecuredTransport(input, output);
         try

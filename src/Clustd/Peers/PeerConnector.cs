@@ -120,7 +120,7 @@ internal sealed class PeerConnector(PeerAddress address, PeerNetworkOptions opti
         var machineId = "";
         var problem = "";
         ClusterAuthority? issuer = null;
-        var tls = new SslStream(new NetworkStream(tcp, ownsSocket: true));
+        var tls = new SslStream(new DialledStream(tcp));
         try
         {
             await tls.AuthenticateAsClientAsync(
@@ -158,31 +158,13 @@ internal sealed class PeerConnector(PeerAddress address, PeerNetworkOptions opti
 
     private async Task<WebSocket> UpgradeAsync(SslStream tls, CancellationToken cancellationToken)
     {
-        // The connection exists already, TLS included: the handler only has to speak HTTP on it. Hence ws:// and no proxy.
-        using var http = new HttpMessageInvoker(new SocketsHttpHandler
-        {
-            UseProxy = false,
-            UseCookies = false,
-            AllowAutoRedirect = false,
-            ActivityHeadersPropagator = null,
-            ConnectCallback = (_, _) => ValueTask.FromResult<Stream>(tls),
-        });
-        var socket = new ClientWebSocket();
         try
         {
-            socket.Options.AddSubProtocol(PeerSocket.SubProtocol);
-            socket.Options.KeepAliveInterval = TimeSpan.Zero; // links have a beat of their own
-            socket.Options.CollectHttpResponseDetails = true;
-            await socket.ConnectAsync(new Uri($"ws://{address}{PeerSocket.Path}"), http, cancellationToken);
-            return socket;
+            return await PeerUpgrade.RequestAsync(tls, address, cancellationToken);
         }
-        catch (Exception exception) when (exception is not OperationCanceledException)
+        catch (Exception exception) when (exception is not (OperationCanceledException or PeerUnreachableException))
         {
-            var status = (int)socket.HttpStatusCode;
-            socket.Dispose();
-            throw status == 0
-                ? PeerUnreachableException.From(exception)
-                : new PeerUnreachableException($"answered HTTP {status} instead of opening a peer connection", "check that the address belongs to a clustd machine, of a version that fits");
+            throw PeerUnreachableException.From(exception);
         }
     }
 
@@ -192,6 +174,13 @@ internal sealed class PeerConnector(PeerAddress address, PeerNetworkOptions opti
         source.CancelAfter(limit);
         return source;
     }
+}
+
+/// <summary>As with <see cref="Http.TransportStream"/>, nothing is read at once into nothing.</summary>
+internal sealed class DialledStream(Socket socket) : NetworkStream(socket, ownsSocket: true)
+{
+    public override ValueTask<int> ReadAsync(Memory<byte> buffer, CancellationToken cancellationToken = default) =>
+        buffer.IsEmpty ? new ValueTask<int>(0) : base.ReadAsync(buffer, cancellationToken);
 }
 
 /// <summary>The other side proved that it belongs to another cluster, or to none. Three parts.</summary>

@@ -4,12 +4,13 @@ using System.Net.WebSockets;
 namespace Clustd.Peers;
 
 /// <summary>
-/// The one connection with another machine, from the greeting to its end: a loop that sends, one that receives, a beat that
+/// The one connection with another machine, from the greeting to its end: a loop that sends, one that receives, a <see cref="Beat"/> that
 /// speaks into silence and notices it. It ends once, with one reason; the first to notice says so.
 /// </summary>
 internal sealed class PeerLink
 {
-    private const int BeatsPerSilence = 10;
+    /// <summary>So often somebody calls <see cref="Beat"/> within the longest silence.</summary>
+    public const int BeatsPerSilence = 10;
 
     // More than this (a piece of a snapshot) is encrypted and read by the thread pool, not on the threads that heartbeats pass: the loop's, which sends, and the
     // sockets', which receives.
@@ -29,6 +30,11 @@ internal sealed class PeerLink
     private bool _closing;
     private string? _closeReason;
     private long _sent;
+
+    // What the last beat saw, and how many beats ago something was heard and said.
+    private (long Receipts, long Sent) _counts;
+    private int _quietBeats;
+    private int _idleBeats;
 
     public PeerLink(PeerSocket socket, string machineId, ulong incarnation, string address, PeerNetworkOptions options, TimeProvider time, PeerTable table)
     {
@@ -82,14 +88,37 @@ internal sealed class PeerLink
     {
         try
         {
+            // After Close this is its limit: it makes sure that the loops see it too.
+            using var limit = _over.Token.UnsafeRegister(static link => ((PeerLink)link!).End(((PeerLink)link)._closeReason ?? "closed"), this);
             // What comes after must not run on the thread that ended the last of them: that may be the daemon's loop.
-            await Task.WhenAll(ReceiveLoopAsync(), SendLoopAsync(), BeatLoopAsync()).ConfigureAwait(ConfigureAwaitOptions.ForceYielding);
+            await Task.WhenAll(ReceiveLoopAsync(), SendLoopAsync()).ConfigureAwait(ConfigureAwaitOptions.ForceYielding);
         }
         finally
         {
             _queue.Complete(drain: false);
             _socket.Dispose();
             _finished.TrySetResult();
+        }
+    }
+
+    /// <summary>
+    /// Says something if nothing else is said, and ends the connection if nothing is heard. Silence is counted in beats, not read off a clock: a process that
+    /// was frozen must not take its own pause for the others' silence. One caller at a time; never blocks.
+    /// </summary>
+    public void Beat()
+    {
+        var counts = (Receipts: _socket.Receipts, Sent: Interlocked.Read(ref _sent));
+        _quietBeats = counts.Receipts == _counts.Receipts ? _quietBeats + 1 : 0;
+        _idleBeats = counts.Sent == _counts.Sent ? _idleBeats + 1 : 0;
+        _counts = counts;
+        if (_quietBeats >= BeatsPerSilence)
+        {
+            End($"nothing was heard from it for {_options.SilenceMax.TotalSeconds:0.#} s");
+        }
+        else if (_idleBeats == 2)
+        {
+            _idleBeats = 0;
+            _queue.AddControl(new PeerControl(PeerControl.Ping));
         }
     }
 
@@ -176,7 +205,15 @@ internal sealed class PeerLink
                 switch (frame.Type)
                 {
                     case WebSocketMessageType.Binary:
-                        ReceiveBatch(frame.Payload.Span);
+                        try
+                        {
+                            ReceiveBatch(frame.Payload.Span);
+                        }
+                        finally
+                        {
+                            _table.ReceivedAll();
+                        }
+
                         break;
                     case WebSocketMessageType.Text:
                         ReceiveControl(PeerControl.Decode(frame.Payload.Span));
@@ -264,40 +301,6 @@ internal sealed class PeerLink
         catch (Exception exception)
         {
             End(_closeReason ?? PeerFault.WhyLost(exception));
-        }
-    }
-
-    private async Task BeatLoopAsync()
-    {
-        // Silence is counted in beats, not read off a clock: a process that was frozen must not take its own pause for the others' silence.
-        using var timer = new PeriodicTimer(_options.SilenceMax / BeatsPerSilence, _time);
-        var (quietBeats, idleBeats) = (0, 0);
-        var (receipts, sent) = (_socket.Receipts, Interlocked.Read(ref _sent));
-        try
-        {
-            while (await timer.WaitForNextTickAsync(_over.Token))
-            {
-                var (receiptsNow, sentNow) = (_socket.Receipts, Interlocked.Read(ref _sent));
-                quietBeats = receiptsNow == receipts ? quietBeats + 1 : 0;
-                idleBeats = sentNow == sent ? idleBeats + 1 : 0;
-                (receipts, sent) = (receiptsNow, sentNow);
-                if (quietBeats >= BeatsPerSilence)
-                {
-                    End($"nothing was heard from it for {_options.SilenceMax.TotalSeconds:0.#} s");
-                    return;
-                }
-
-                if (idleBeats == 2)
-                {
-                    idleBeats = 0;
-                    _queue.AddControl(new PeerControl(PeerControl.Ping));
-                }
-            }
-        }
-        catch (OperationCanceledException)
-        {
-            // The connection is over. After Close this is its limit: make sure that the other loops see it too.
-            End(_closeReason ?? "closed");
         }
     }
 }

@@ -29,15 +29,20 @@ public sealed partial class PeerNetwork : IAsyncDisposable
     private readonly Lock _gate = new();
     private readonly List<PeerDialer> _dialers = []; // in the order of the configuration
     private bool _started;
+    private long _beatAt;
 
+    /// <param name="received">
+    /// Called after the messages that came together, on the thread that received them: act on them now. Unlike the sink it may send and close connections.
+    /// </param>
     /// <exception cref="FormatException">One of the addresses is none; three parts.</exception>
-    public PeerNetwork(PeerNetworkOptions options, Action<PeerEvent> sink, ILogger logger, TimeProvider time)
+    public PeerNetwork(PeerNetworkOptions options, Action<PeerEvent> sink, Action received, ILogger logger, TimeProvider time)
     {
         _options = options with { SelfAddress = PeerAddress.Parse(options.SelfAddress).ToString() };
         _logger = logger;
         _time = time;
-        _table = new PeerTable(_options, sink, logger, time);
+        _table = new PeerTable(_options, sink, received, logger, time);
         _greeting = new PeerGreeting(_options, _table, time);
+        _beatAt = time.GetTimestamp();
         SetAddresses(options.Addresses);
     }
 
@@ -114,6 +119,24 @@ public sealed partial class PeerNetwork : IAsyncDisposable
         _table.Find(machineId)?.Send(message.Span, urgent);
     }
 
+    /// <summary>
+    /// Keeps idle connections alive and notices dead ones. To be called again and again, ten times within <see cref="PeerNetworkOptions.SilenceMax"/> at least; more often costs
+    /// next to nothing. One caller at a time: the daemon's loop, which wakes anyway, where a timer for each connection woke two or three threads more.
+    /// </summary>
+    public void Beat()
+    {
+        if (_time.GetElapsedTime(_beatAt) < _options.SilenceMax / PeerLink.BeatsPerSilence)
+        {
+            return;
+        }
+
+        _beatAt = _time.GetTimestamp();
+        foreach (var link in _table.Links)
+        {
+            link.Beat();
+        }
+    }
+
     /// <summary>Closes the connection and tells the other side why; raises <see cref="PeerEvent.PeerLost"/> on both. Neither dials for a second.</summary>
     public void Close(string machineId, string reason) => _table.Close(machineId, reason);
 
@@ -140,11 +163,7 @@ public sealed partial class PeerNetwork : IAsyncDisposable
         }
 
         Prepare(context);
-        using var webSocket = await context.WebSockets.AcceptWebSocketAsync(new WebSocketAcceptContext
-        {
-            SubProtocol = PeerSocket.SubProtocol,
-            KeepAliveInterval = TimeSpan.Zero, // links have a beat of their own
-        });
+        using var webSocket = await PeerUpgrade.AcceptAsync(context);
         using var socket = new PeerSocket(webSocket, _options.MessageBytesMax, abort: context.Abort);
         try
         {

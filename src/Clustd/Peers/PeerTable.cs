@@ -6,7 +6,7 @@ namespace Clustd.Peers;
 /// The links of this machine, at most one per other machine, and the only place from where events leave: so they leave in
 /// order. Decides which of two connections with the same machine stays.
 /// </summary>
-internal sealed partial class PeerTable(PeerNetworkOptions options, Action<PeerEvent> sink, ILogger logger, TimeProvider time)
+internal sealed partial class PeerTable(PeerNetworkOptions options, Action<PeerEvent> sink, Action received, ILogger logger, TimeProvider time)
 {
     private readonly Lock _gate = new();
     private readonly SortedDictionary<string, PeerLink> _links = new(StringComparer.Ordinal); // by machine id
@@ -115,6 +115,9 @@ internal sealed partial class PeerTable(PeerNetworkOptions options, Action<PeerE
             }
         }
     }
+
+    /// <summary>All that came in one piece has been handed on. Outside of the lock: whoever hears it may send, and close connections.</summary>
+    public void ReceivedAll() => received();
 
     /// <param name="link">Ended, for whatever reason; nothing happens if another one has its place already.</param>
     /// <param name="reason">Continues "lost cm-2: ".</param>

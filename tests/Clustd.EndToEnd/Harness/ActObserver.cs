@@ -13,6 +13,9 @@ public sealed record Tenure(string Service, string Machine, long Token, int Pid,
 /// </summary>
 public sealed record RefusedAct(string Service, string Machine, long Token, long NewestToken, long At);
 
+/// <summary>One act as it was read, and whether a resource that checks tokens would accept it; At is CLOCK_MONOTONIC, µs.</summary>
+public readonly record struct Act(string Service, string Machine, long Token, int Pid, long At, bool IsAccepted);
+
 /// <summary>
 /// Watches what the apps do, and knows nothing of clustd. All apps write to one pipe, so the kernel itself orders their acts, whatever
 /// machine or namespace they are in: an overlap is an act of an old token behind one of a newer token, no clock compared with another.
@@ -38,6 +41,9 @@ public sealed partial class ActObserver : IDisposable
         _reader = new Thread(Read) { IsBackground = true, Name = "act observer" };
         _reader.Start();
     }
+
+    /// <summary>Every act, in the kernel's order, on the observer's own thread.</summary>
+    public event Action<Act>? Seen;
 
     /// <summary>CLOCK_MONOTONIC, µs.</summary>
     public static long Now => Stopwatch.GetTimestamp() / (Stopwatch.Frequency / 1_000_000);
@@ -99,11 +105,15 @@ public sealed partial class ActObserver : IDisposable
         {
             var at = Now;
             if (line.Split(' ') is [var service, var machine, var token, var pid])
-                Observe(service, machine, long.Parse(token, CultureInfo.InvariantCulture), int.Parse(pid, CultureInfo.InvariantCulture), at);
+            {
+                var (number, process) = (long.Parse(token, CultureInfo.InvariantCulture), int.Parse(pid, CultureInfo.InvariantCulture));
+                var isAccepted = Observe(service, machine, number, process, at);
+                Seen?.Invoke(new Act(service, machine, number, process, at, isAccepted));
+            }
         }
     }
 
-    private void Observe(string service, string machine, long token, int pid, long at)
+    private bool Observe(string service, string machine, long token, int pid, long at)
     {
         lock (_gate)
         {
@@ -111,7 +121,7 @@ public sealed partial class ActObserver : IDisposable
             {
                 _newest[service] = _tenures.Count;
                 _tenures.Add(new Tenure(service, machine, token, pid, at, at, 1));
-                return;
+                return true;
             }
 
             var newest = _tenures[index];
@@ -119,8 +129,11 @@ public sealed partial class ActObserver : IDisposable
             {
                 if (newest.Pid != pid) _superseded.Add((service, token, newest.Pid));
                 _tenures[index] = newest with { Pid = pid, LastAt = at, Acts = newest.Acts + 1 };
+                return true;
             }
-            else _refused.Add(new RefusedAct(service, machine, token, newest.Token, at));
+
+            _refused.Add(new RefusedAct(service, machine, token, newest.Token, at));
+            return false;
         }
     }
 

@@ -46,6 +46,12 @@ public sealed class Machine : IDisposable
 
     public SortedDictionary<string, string> Environment { get; }
 
+    /// <summary>For the daemon, and what it starts, in addition.</summary>
+    public SortedDictionary<string, string> DaemonEnvironment { get; } = new(StringComparer.Ordinal);
+
+    /// <summary>Behind <c>clustd run --config FILE</c>.</summary>
+    public IReadOnlyList<string> RunOptions { get; set; } = [];
+
     public string DataDirectory => Path.Combine(Home, "data");
 
     public string ConfigPath => Path.Combine(Home, "config.yml");
@@ -62,9 +68,11 @@ public sealed class Machine : IDisposable
     public void Start()
     {
         // The shell is replaced by the daemon: the pid is the daemon's, and its driver process inherits the log, not a pipe to us.
-        string[] command = ["/bin/sh", "-c", "exec \"$@\" >>\"$E2E_LOG\" 2>&1 </dev/null", "sh", .. InNamespace(ClustdProgram.Path, "run", "--config", ConfigPath)];
-        _daemon?.Dispose();
-        _daemon = Process.Start(ClustdProgram.StartInfo(command, new Dictionary<string, string>(Environment) { ["E2E_LOG"] = LogPath }))!;
+        string[] command = ["/bin/sh", "-c", "exec \"$@\" >>\"$E2E_LOG\" 2>&1 </dev/null", "sh", .. InNamespace([ClustdProgram.Path, "run", "--config", ConfigPath, .. RunOptions])];
+        var environment = new Dictionary<string, string>(Environment) { ["E2E_LOG"] = LogPath };
+        foreach (var (name, value) in DaemonEnvironment) environment[name] = value;
+        // The one before is left to the collector: somebody may be asking it whether it runs.
+        _daemon = Process.Start(ClustdProgram.StartInfo(command, environment))!;
     }
 
     /// <summary>The daemon's exit code, once it has ended.</summary>
@@ -126,7 +134,7 @@ public sealed class Machine : IDisposable
         {
             return await _client.GetFromJsonAsync<JsonElement>(path);
         }
-        catch (Exception e) when (e is HttpRequestException or TaskCanceledException or JsonException)
+        catch (Exception e) when (IsLost(e) || e is JsonException)
         {
             return null;
         }
@@ -147,7 +155,7 @@ public sealed class Machine : IDisposable
             using var answer = await _client.PostAsync(path, new StringContent(json, new MediaTypeHeaderValue("application/json")));
             return answer.IsSuccessStatusCode;
         }
-        catch (Exception e) when (e is HttpRequestException or TaskCanceledException)
+        catch (Exception e) when (IsLost(e))
         {
             return false;
         }
@@ -158,6 +166,9 @@ public sealed class Machine : IDisposable
         _client.Dispose();
         _daemon?.Dispose();
     }
+
+    // SocketException: HttpClient asks a connection of ours where it leads, and lets the error through if the other side has closed it by then.
+    private static bool IsLost(Exception e) => e is HttpRequestException or TaskCanceledException or System.Net.Sockets.SocketException;
 
     private string[] InNamespace(params string[] command) => Namespace is { } name ? ["ip", "netns", "exec", name, .. command] : command;
 }

@@ -40,7 +40,7 @@ internal sealed partial class Faults
 
         var late = Others(leader).Where(machine => machine != master).ToList();
         var first = _chance.Between(Lease / 4, Lease * 6 / 5);
-        Note($"[{Names(late)}] are cut off; in {first} µs {master.Id} is, too; {leader.Id} hears from the first again when it leads no more");
+        Note($"[{IdsOf(late)}] are cut off; in {first} µs {master.Id} is, too; {leader.Id} hears from the first again when it leads no more");
         Cut(first + (Lease * 7 / 10), false, [.. late.SelectMany(machine => Both(machine, leader))]);
         Cut(first + (Lease * 4), false, [.. late.SelectMany(machine => Both(machine, master))]);
         Later(first, () => Cut(Lease * 4, false, [.. Both(leader, master)]));
@@ -327,5 +327,5 @@ internal sealed partial class Faults
         });
     }
 
-    private static string Names(IEnumerable<SimulatedMachine> machines) => string.Join(", ", machines.Select(machine => machine.Id));
+    private static string IdsOf(IEnumerable<SimulatedMachine> machines) => string.Join(", ", machines.Select(machine => machine.Id));
 }

@@ -34,7 +34,7 @@ internal sealed partial class Faults
         var late = Others(leader).Where(machine => machine != master && machine.IsRunning).ToList();
         var newcomer = late[0];
         late.RemoveAt(0);
-        Note($"{newcomer.Id} loses its disk, and is soon to vote; then [{Names(late)}] hear nothing, and then {leader.Id} and {master.Id} are cut off");
+        Note($"{newcomer.Id} loses its disk, and is soon to vote; then [{IdsOf(late)}] hear nothing, and then {leader.Id} and {master.Id} are cut off");
         newcomer.KillDaemon();
         newcomer.WipeDisk();
         Until(Lease / 10, newcomer.StartDaemon);
@@ -127,7 +127,7 @@ internal sealed partial class Faults
         }
 
         _absentee = wiped;
-        Note($"{wiped.Id} loses its disk while [{Names(members.Where(machine => machine != wiped))}] are cut off");
+        Note($"{wiped.Id} loses its disk while [{IdsOf(members.Where(machine => machine != wiped))}] are cut off");
         wiped.CrashHost();
         wiped.WipeDisk();
         Cut(Lease * 6, false, [.. members.Where(machine => machine != wiped).SelectMany(member => Others(member).SelectMany(other => Both(member, other))).Distinct()]);

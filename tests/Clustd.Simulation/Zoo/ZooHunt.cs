@@ -22,7 +22,7 @@ internal static class ZooHunt
         var others = new List<string>();
         for (var seed = from; seed < from + bug.Limit; seed++)
         {
-            var result = Runner.Run(bug.ScenarioOf(seed, bug.Bug));
+            var result = Runner.Run(bug.ScenarioOf(seed, bug.Bug), new Transcript(null));
             if (result.Violation is not { } violation)
             {
                 continue;
@@ -35,7 +35,7 @@ internal static class ZooHunt
             }
 
             // The very same world with the rule kept: it must not be the world that is to blame.
-            var control = Runner.Run(bug.ScenarioOf(seed, PlantedBug.None)).Violation?.Message;
+            var control = Runner.Run(bug.ScenarioOf(seed, PlantedBug.None), new Transcript(null)).Violation?.Message;
             return new ZooCatch(bug, seed, violation.Message, others, control, clock.Elapsed);
         }
 

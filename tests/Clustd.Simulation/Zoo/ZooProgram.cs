@@ -59,7 +59,7 @@ internal static class ZooProgram
         {
             for (var seed = from; seed < from + seeds; seed++)
             {
-                if (Runner.Run(bug.ScenarioOf(seed, PlantedBug.None)).Violation is { } violation)
+                if (Runner.Run(bug.ScenarioOf(seed, PlantedBug.None), new Transcript(null)).Violation is { } violation)
                 {
                     failed++;
                     Console.WriteLine($"{bug.Bug}, seed {seed}, without the bug: {(violation.Message.Length > 400 ? violation.Message[..400] : violation.Message)}");
@@ -74,7 +74,7 @@ internal static class ZooProgram
     private static int Tell(ZooBug bug, ulong seed, PlantedBug planted)
     {
         using var output = new StreamWriter(Console.OpenStandardOutput(), Encoding.UTF8);
-        var result = Runner.Run(bug.ScenarioOf(seed, planted), output);
+        var result = Runner.Run(bug.ScenarioOf(seed, planted), new Transcript(output));
         output.WriteLine(result.Violation is null ? $"clean: {result.Scenario}" : $"FAILED {result.Scenario}\n{result.Violation.Message}");
         return result.Violation is null ? 0 : 1;
     }

@@ -195,7 +195,7 @@ public sealed class DriverHubTests
         var terms = (await driver.RegisterAsync()).ReadResult(ProtocolJson.Default.RegisterResult)!;
         var lease = (await driver.CallAsync(DriverMethods.Renew, new RenewParams { Stamp = -5 }, ProtocolJson.Default.RenewParams)).ReadResult(ProtocolJson.Default.RenewResult)!;
 
-        (terms.LeaseUs, terms.RenewEveryUs, terms.KillTimeoutUs).ShouldBe((1_000_000L, 166_666L, 500_000L));
+        (terms.LeaseUs, terms.RenewEveryUs, terms.KillTimeoutUs).ShouldBe((1_000_000L, 250_000L, 500_000L));
         terms.Services.ShouldBe(["web"]);
         (lease.Stamp, lease.LeftUs).ShouldBe((-5L, (long?)12_345_678));
     }

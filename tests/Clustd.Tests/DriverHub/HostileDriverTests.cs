@@ -192,6 +192,32 @@ public sealed class HostileDriverTests
         slowest.ShouldBeLessThan(TimeSpan.FromSeconds(1)); // A blocked write would take for ever; a busy machine a few ms.
     }
 
+    // The answers leave on the loop's thread while the kernel takes them.
+    [Theory]
+    [InlineData("1")]
+    [InlineData("\"a name for an id\"")]
+    public async Task A_driver_that_renews_and_never_reads_the_answers_is_given_up_and_never_holds_up_the_loop(string id)
+    {
+        await using var server = await HubServer.StartAsync(options => options with { MessagesPerSecond = 10_000_000, SendQueueMax = 64 });
+        await using var driver = await RawDriver.RegisteredAsync(server);
+        var renewal = $$"""{"jsonrpc":"2.0","id":{{id}},"method":"renew","params":{"stamp":1} }""";
+        try
+        {
+            for (var i = 0; i < 3_000_000 && server.Hub.ConnectionCount > 0; i++)
+            {
+                await driver.SendAsync(renewal).WaitAsync(ScriptedDaemon.Patience);
+            }
+        }
+        catch (Exception e) when (e is WebSocketException or IOException)
+        {
+            // Closed in the middle of it, which is the point.
+        }
+
+        await server.OneAsync<Input.DriverLost>();
+        await server.EmptyAsync();
+        server.Inputs.Count.ShouldBeGreaterThan(2); // which waits until the loop has performed all: it is not stuck in a write
+    }
+
     [Theory]
     [InlineData("register", "{}")]
     [InlineData("register", """{"name":5,"instance":"b","id":"c"}""")]

@@ -22,6 +22,8 @@ internal sealed class TestMachine : IAsyncDisposable
     private readonly WebApplication _app;
     private readonly ClusterIdentity _identity;
     private readonly List<PeerEvent> _events = [];
+    private readonly CancellationTokenSource _stopping = new();
+    private readonly Task _beating;
 
     private TestMachine(WebApplication app, PeerNetwork network, ClusterIdentity identity, string address, RecordedLog log)
     {
@@ -30,6 +32,7 @@ internal sealed class TestMachine : IAsyncDisposable
         Network = network;
         Address = address;
         Log = log;
+        _beating = BeatAsync(); // In the daemon this is its loop's work.
     }
 
     public PeerNetwork Network { get; }
@@ -75,6 +78,7 @@ internal sealed class TestMachine : IAsyncDisposable
         var network = new PeerNetwork(
             (with ?? (same => same))(options),
             raised => machine!.Add(raised), // nothing happens before the start, and by then it is there
+            static () => { },
             NullLogger.Instance,
             TimeProvider.System);
         var builder = WebApplication.CreateSlimBuilder();
@@ -129,10 +133,21 @@ internal sealed class TestMachine : IAsyncDisposable
 
     public async ValueTask DisposeAsync()
     {
+        await _stopping.CancelAsync();
+        await _beating;
         await Network.DisposeAsync();
         await _app.StopAsync();
         await _app.DisposeAsync();
         _identity.Dispose();
+    }
+
+    private async Task BeatAsync()
+    {
+        while (!_stopping.IsCancellationRequested)
+        {
+            Network.Beat();
+            await Task.Delay(10, _stopping.Token).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        }
     }
 
     private void Add(PeerEvent raised)

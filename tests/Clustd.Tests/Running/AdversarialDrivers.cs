@@ -422,7 +422,7 @@ internal sealed class AdversarialDrivers
     private LocalServices NewDaemon(long stored) => new(
         new MachineSettings
         {
-            Self = Self, Address = "a:1", Addresses = ["a:1"], Lease = Lease, Incarnation = _random.NextUInt64(), Seed = 1, WallClockSeconds = 1, ChecksWhatIsOverlooked = true,
+            Self = Self, Address = "a:1", Addresses = ["a:1"], Lease = Lease, Incarnation = _random.NextUInt64(), Seed = 1, WallClockSeconds = 1, ChecksWhatIsOverlookedEvery = 1,
             Drivers = [new ListedDriver(new DriverName("app"), ServiceNames[0]), new ListedDriver(new DriverName("app"), ServiceNames[1])],
         },
         _now) { StoredLastIndex = stored };

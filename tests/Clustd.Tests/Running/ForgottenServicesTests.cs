@@ -11,7 +11,7 @@ public sealed class ForgottenServicesTests
 {
     private static readonly MachineSettings Settings = new()
     {
-        Self = new MachineId("cm-1"), Address = "a:1", Addresses = ["a:1"], Lease = TimeSpan.FromSeconds(1), Incarnation = 7, Seed = 1, WallClockSeconds = 1, ChecksWhatIsOverlooked = true,
+        Self = new MachineId("cm-1"), Address = "a:1", Addresses = ["a:1"], Lease = TimeSpan.FromSeconds(1), Incarnation = 7, Seed = 1, WallClockSeconds = 1, ChecksWhatIsOverlookedEvery = 1,
     };
 
     private readonly List<Output> _outputs = [];

@@ -32,7 +32,7 @@ internal sealed class LocalBench
         _local = new LocalServices(
             new MachineSettings
             {
-                Self = Self, Address = "a:1", Addresses = ["a:1"], Lease = TimeSpan.FromSeconds(1), Incarnation = 7, Seed = 1, WallClockSeconds = 1, ChecksWhatIsOverlooked = true,
+                Self = Self, Address = "a:1", Addresses = ["a:1"], Lease = TimeSpan.FromSeconds(1), Incarnation = 7, Seed = 1, WallClockSeconds = 1, ChecksWhatIsOverlookedEvery = 1,
                 Drivers = [.. (listed ?? []).Select(name => new ListedDriver(new DriverName(name), Web))],
             },
             Now) { StoredLastIndex = storedLastIndex, FormerGraces = [.. graces ?? []] };
