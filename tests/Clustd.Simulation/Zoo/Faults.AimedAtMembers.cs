@@ -87,10 +87,10 @@ internal sealed partial class Faults
     private void LoseOneWordThenTheLeader(SimulatedMachine leader, SimulatedMachine master, SimulatedMachine newcomer, List<SimulatedMachine> late)
     {
         var next = leader.Core!.Consensus.NextRound;
-        Cut(1_000, false, [(leader, newcomer)]);
+        Cut(10_000, false, [(leader, newcomer)]);
         Cut(Lease * 5, false, [.. late.SelectMany(machine => Both(machine, leader).Concat(Both(machine, master)))]);
         When(() => leader.Core?.Consensus.ConfirmedRound >= next, Lease, () =>
-            Later(2_000, () => Cut(Lease * 4, false, [.. Both(newcomer, leader), .. Both(newcomer, master)])));
+            Later(10_000, () => Cut(Lease * 4, false, [.. Both(newcomer, leader), .. Both(newcomer, master)])));
     }
 
     /// <summary>The master's daemon dies together with its disk, in a move, while its drivers run on; a new daemon with an empty store is back at once.</summary>

@@ -44,8 +44,9 @@ internal static partial class Zoo
         {
             Machines = 3, World = JustFastEnough, In = "delays that leave P5 no time to lose; leaders die",
         },
-        new(PlantedBug.FirstRoundAtTick, "4", "a new leader's first round waits for the next heartbeat", Invariant.LeaderChangeIsFree, 100)
+        new(PlantedBug.FirstRoundAtTick, "4", "a new leader's first round waits for the next heartbeat", Invariant.LeaderChangeIsFree, 200)
         {
+            IsQuick = false,
             Machines = 3, World = JustFastEnough, In = "delays that leave P5 no time to lose; leaders die",
         },
         new(PlantedBug.OwnRoundForgotten, "5 †", "a leader does not remember its own acknowledgements", Invariant.OneMaster, 100)
@@ -54,8 +55,9 @@ internal static partial class Zoo
         },
         new(PlantedBug.LearnersForget, "5 †", "learners do not remember ages", Invariant.OneMaster, 100)
         {
+            IsQuick = false,
             Machines = 5,
-            World = scenario => ZooWorld.Tight(ZooWorld.For(ZooWorld.Killing(ZooWorld.Long(ZooWorld.Only(scenario, 12, "voter before it knows")), 0.05), 80)),
+            World = scenario => ZooWorld.Tight(ZooWorld.For(ZooWorld.Killing(ZooWorld.Long(ZooWorld.Only(scenario, 12, "voter before it knows")), 0.05), 80)) with { NetworkDelayMin = 2_000, NetworkDelayMax = 4_000 },
             In = "a voter that does not know it yet is all that knows the master's last stamps",
         },
         new(PlantedBug.DecidesBeforeNoOp, "6 †", "a leader decides before its own no-op is applied", Invariant.ReadsAreLinearizable, 100)
@@ -88,8 +90,9 @@ internal static partial class Zoo
         {
             Machines = 5, World = scenario => ZooWorld.For(ZooWorld.Killing(ZooWorld.Only(scenario, 14, "leaders come and go"), 0.05), 90), In = "a lost master, and leadership goes from hand to hand",
         },
-        new(PlantedBug.ListIncomplete, "9 †", "rounds list no ages while a membership entry is on its way", Invariant.OneMaster, 100)
+        new(PlantedBug.ListIncomplete, "9 †", "rounds list no ages while a membership entry is on its way", Invariant.OneMaster, 200)
         {
+            IsQuick = false,
             Machines = 5, World = NewVoter, In = "a new voter is all that knows the master's last stamps",
         },
         new(PlantedBug.EarlierTermsRemembered, "9 †", "a re-elected leader goes on with stamps of its earlier terms", Invariant.MajorityHasMaster, 100)
