@@ -23,7 +23,10 @@ internal static partial class Zoo
         new(PlantedBug.GoodbyeKeepsVote, "Members", "of two voters, the one that leaves keeps its vote", Invariant.TwoVotersPart, 200),
         new(PlantedBug.AppliedBeforeFsync, "Snapshots", "entries are applied before they are on the own disk", Invariant.DurableBeforeApplied, 20),
         new(PlantedBug.SnapshotNotDurable, "Snapshots", "a snapshot is taken over before it is on the own disk", Invariant.DurableBeforeApplied, 200),
-        new(PlantedBug.SnapshotCountsFromStart, "Snapshots, 11", "what a snapshot tells of counts as applied long ago", Invariant.OneMaster, 200) { Machines = 5 },
+        new(PlantedBug.SnapshotCountsFromStart, "Snapshots, 11", "what a snapshot tells of counts as applied long ago", Invariant.OneMaster, 200)
+        {
+            Machines = 5, World = scenario => ZooWorld.Killing(ZooWorld.Only(scenario, 6, "snapshot successor"), 1) with { SnapshotEvery = 10 }, In = "a machine that missed everything is to lead",
+        },
         new(PlantedBug.LevelByMajority, "Versions", "the feature level rises when a majority can do it", Invariant.NothingTooNew, 200),
         new(PlantedBug.StalledLeaderStays, "Stalls", "a leader whose disk does not answer keeps leading", Invariant.MajorityHasMaster, 200),
     ];
