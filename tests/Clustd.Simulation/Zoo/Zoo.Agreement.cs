@@ -25,6 +25,7 @@ internal static partial class Zoo
         new(PlantedBug.SnapshotNotDurable, "Snapshots", "a snapshot is taken over before it is on the own disk", Invariant.DurableBeforeApplied, 200),
         new(PlantedBug.SnapshotCountsFromStart, "Snapshots, 11", "what a snapshot tells of counts as applied long ago", Invariant.OneMaster, 200)
         {
+            IsQuick = false,
             Machines = 5, World = scenario => ZooWorld.Killing(ZooWorld.Only(scenario, 6, "snapshot successor"), 1) with { SnapshotEvery = 10 }, In = "a machine that missed everything is to lead",
         },
         new(PlantedBug.LevelByMajority, "Versions", "the feature level rises when a majority can do it", Invariant.NothingTooNew, 200),
