@@ -79,7 +79,7 @@ public sealed class LeaseWatch
 
     // While less than half a lease is left, eight times as often: the daemon may have just got a longer one, and must be asked before this one is over.
     // Left out, a service was restarted although its machine had never lost its session (7 days of packet loss in the simulator).
-    private long RenewAt => Lease.EndsAt is { } end && overReported != end && end - renewedAt < 3 * renewEvery
+    private long RenewAt => Lease.EndsAt is { } end && overReported != end && end - renewedAt < 2 * renewEvery
         ? Math.Min(renewAt, renewedAt + (renewEvery / 8))
         : renewAt;
 

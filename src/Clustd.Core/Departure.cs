@@ -62,7 +62,7 @@ internal sealed class Departure(
         {
             foreach (var target in raft.TransferTargets)
             {
-                if (raft.TransferTo(target))
+                if (raft.TransferTo(target, now))
                 {
                     return; // Gone as soon as the other one leads.
                 }

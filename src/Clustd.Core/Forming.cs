@@ -14,7 +14,7 @@ internal sealed class Forming(MachineSettings settings, StoreId store, Raft.Raft
 {
     private readonly SortedDictionary<MachineId, (StoreId Store, ClusterId Cluster, PeerBody.Hello Hello)> _met = [];
     private bool _isAnnounced = raft.IsFormed;
-    private readonly SortedDictionary<MachineId, string> _saidTo = [];
+    private readonly SortedDictionary<MachineId, SortedSet<string>> _saidTo = [];
     private bool _wasReady;
     private Instant _sayHelloAgainAt = Instant.Origin;
 
@@ -198,9 +198,12 @@ internal sealed class Forming(MachineSettings settings, StoreId store, Raft.Raft
     /// <summary>Said once per connection: whoever is not formed repeats its Hello.</summary>
     private bool IsNewTo(MachineId machine, string words)
     {
-        var isNew = _saidTo.GetValueOrDefault(machine) != words;
-        _saidTo[machine] = words;
-        return isNew;
+        if (!_saidTo.TryGetValue(machine, out var said))
+        {
+            _saidTo[machine] = said = new SortedSet<string>(StringComparer.Ordinal);
+        }
+
+        return said.Add(words);
     }
 
     private void Refuse(MachineId machine, string reason)

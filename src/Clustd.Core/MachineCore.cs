@@ -471,6 +471,8 @@ public sealed class MachineCore
             _hadHold = hasHold;
             _outputs.Add(hasHold
                 ? new Output.Noted(Severity.Information, "session-held", $"{Settings.Self} holds session {_holder.Hold.Session}: it may run services.")
+                : _departure.IsLeaving && _holder.Hold.Session == SessionId.None
+                ? new Output.Noted(Severity.Information, "session-not-held", $"{Settings.Self} has given its session back: it leaves, and nothing runs here any more.")
                 : new Output.Noted(Severity.Warning, "session-not-held", $"{Settings.Self} does not hold its session any more: no majority confirmed it within its lease. Whatever runs here stops now."));
         }
     }

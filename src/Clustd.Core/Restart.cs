@@ -86,7 +86,7 @@ internal sealed class Restart(MachineSettings settings, Raft.Raft raft, Replica 
 
         // Of two voters the one that restarts gives up its vote, or the other would have no majority meanwhile; it votes again once it is back.
         local.WantsNoVote = _isDecided && IsOneOfTwoVoters;
-        if (_isDecided && (now >= _giveUpAt || (local.HasHandedOut(holder.Hold) && HasNoLeadership() && !IsOneOfTwoVoters)))
+        if (_isDecided && (now >= _giveUpAt || (local.HasHandedOut(holder.Hold) && HasNoLeadership(now) && !IsOneOfTwoVoters)))
         {
             _isReady = true;
             outputs.Add(new Output.ReadyToRestart(holder.HasGrace));
@@ -108,7 +108,7 @@ internal sealed class Restart(MachineSettings settings, Raft.Raft raft, Replica 
     private bool IsOneOfTwoVoters => replica.IsOneOfTwoVoters(settings.Self);
 
     /// <summary>Nobody is to wait for an election: the most caught-up takes over, and this machine goes when it follows.</summary>
-    private bool HasNoLeadership()
+    private bool HasNoLeadership(Instant now)
     {
         if (!raft.IsLeader || raft.Voters.Length == 1)
         {
@@ -117,7 +117,7 @@ internal sealed class Restart(MachineSettings settings, Raft.Raft raft, Replica 
 
         foreach (var target in raft.TransferTargets)
         {
-            if (raft.TransferTo(target))
+            if (raft.TransferTo(target, now))
             {
                 break;
             }

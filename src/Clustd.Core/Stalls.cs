@@ -81,7 +81,7 @@ internal sealed class Stalls(MachineSettings settings, Raft.Raft raft, LeaderDut
         {
             foreach (var target in raft.TransferTargets)
             {
-                if (duties.Reports.TryGetValue(target, out var report) && report.Stalled is null && raft.TransferTo(target))
+                if (duties.Reports.TryGetValue(target, out var report) && report.Stalled is null && raft.TransferTo(target, now))
                 {
                     outputs.Add(new Output.Noted(Severity.Warning, "steps-aside", $"{settings.Self} {Sentence}: it hands its leadership over to {target}."));
                     _transferAgainAt = now + _timing.ElectionMaximum;

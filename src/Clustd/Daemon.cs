@@ -41,7 +41,7 @@ public sealed class Daemon : IAsyncDisposable
         _options = options;
         _identity = identity;
         var incarnation = RandomUInt64();
-        var settings = config.ToMachineSettings(incarnation, RandomUInt64(), DateTimeOffset.UtcNow.ToUnixTimeSeconds());
+        var settings = config.ToMachineSettings(incarnation, RandomUInt64(), DateTimeOffset.UtcNow.ToUnixTimeSeconds()) with { FeatureLevel = BinaryLevel.Value };
 
         // Empty: an appsettings.json where somebody happened to start us is not our configuration, and is not watched for changes.
         var builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions { ContentRootPath = AppContext.BaseDirectory });
@@ -131,7 +131,7 @@ public sealed class Daemon : IAsyncDisposable
         var certificates = ClusterIdentity.CreateAsync(config.Cluster.Id, config.Cluster.Secret, config.Cluster.OldSecret);
         var store = SqliteStore.Open(config.Server.DataDirectory, $"clustd daemon '{config.Cluster.Id}'");
         var identity = await certificates;
-        if (FeatureLevels.WhyNotStart(new MachineId(config.Cluster.Id), store.Stored, FeatureLevels.Own) is { } refusal)
+        if (FeatureLevels.WhyNotStart(new MachineId(config.Cluster.Id), store.Stored, BinaryLevel.Value) is { } refusal)
         {
             var path = store.DatabasePath;
             store.Dispose();

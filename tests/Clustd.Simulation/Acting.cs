@@ -49,7 +49,7 @@ internal sealed class Acting(World world)
     public long Refused { get; private set; }
 
     /// <summary>What runs uses the resource, which takes only the highest token that it has seen. Nobody whose killer was awake may ever be refused.</summary>
-    private void Try(Act act)
+    public void Try(Act act)
     {
         Tried++;
         var highest = _resource[act.Service];

@@ -6,6 +6,8 @@ namespace Clustd.Simulation;
 /// <summary>What strikes in campaigns only: the seeds of the short runs keep their stories.</summary>
 internal sealed partial class Faults
 {
+    private const string SetBack = "set back disk";
+
     private static readonly ImmutableArray<(string Name, Action<Faults> Strike)> OfCampaigns =
     [
         ("sleep", faults => faults.Sleep()),
@@ -17,7 +19,7 @@ internal sealed partial class Faults
         ("full disk", faults => faults.FillDisk()),
         ("corrupt row", faults => faults.CorruptRow()),
         ("clone disk", faults => faults.CloneDisk()),
-        ("set back disk", faults => faults.SetBackDisk()),
+        (SetBack, faults => faults.SetBackDisk()),
         ("all drivers die", faults => faults.AllDriversDie()),
     ];
 
@@ -201,6 +203,7 @@ internal sealed partial class Faults
             if (!_world.IsChaos || !machine.IsRunning || machine.IsLeaving || present.Store != image.Store || present.HardState != image.HardState || present.Base != image.Base
                 || forgotten.Count == 0 || forgotten.Exists(entry => entry.Command is Core.Cluster.Command.Assign { Machine: var to } && to == machine.Id || !IsHeldWithout(machine, entry)))
             {
+                _world.Injections.CameToNothing(SetBack);
                 return;
             }
 

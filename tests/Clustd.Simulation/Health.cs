@@ -179,9 +179,9 @@ internal sealed class Health(World world)
         var leader = world.Checks.Leader is { } known ? world.MachineOf(known.Machine) : null;
         var failures = state.Services.GetValueOrDefault(service)?.Failures;
         return clique.Exists(machine => !state.Drained.Contains(machine.Id)
-            && machine.Drivers.Count > 0 // A witness runs nothing.
             && (leader is null || leader == machine || !IsCut(machine, leader))
             && failures?.ContainsKey(machine.Id) != true
+            && machine.Drivers.Count > 0 // A witness runs nothing.
             && machine.Drivers.TrueForAll(driver => driver.IsAlive));
     }
 

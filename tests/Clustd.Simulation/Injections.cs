@@ -22,6 +22,9 @@ internal sealed class Injections(World world)
     /// <summary>The number of the next strike of this source.</summary>
     public string Next(string source) => $"{source}{_next[source] = _next.GetValueOrDefault(source) + 1}";
 
+    /// <summary>What was begun could not be finished: it does not count.</summary>
+    public void CameToNothing(string pattern) => _counts[pattern]--;
+
     public void Strike(string number, string pattern, Action strike)
     {
         if (world.Scenario.OnlyStrikes?.Contains(number) == false)

@@ -16,6 +16,7 @@ internal sealed class Network
     private readonly Connection[,] _connections;
     private readonly int[,] _cuts;
     private readonly StreamLoss?[,] _streams;
+    private readonly List<(int From, int To, PeerMessage Message)> _held = [];
 
     public Network(World world, Chance chance)
     {
@@ -46,6 +47,12 @@ internal sealed class Network
 
     /// <summary>A network fault: every message takes this much longer, µs.</summary>
     public long Slowness { get; set; }
+
+    /// <summary>A network fault: every message comes twice, each time up to so many µs late, and overtakes others.</summary>
+    public long Disorder { get; set; }
+
+    /// <summary>What this is true of, by sender, receiver and message, is kept until <see cref="DeliverHeld"/>.</summary>
+    public Func<int, int, PeerMessage, bool>? Holds { get; set; }
 
     /// <summary>A network fault: this share of messages is lost by the line and sent again by TCP, and all that follows on the connection waits for it.</summary>
     public double PacketLoss { get; set; }
@@ -86,7 +93,27 @@ internal sealed class Network
             return;
         }
 
+        if (Holds?.Invoke(from, to, message) == true)
+        {
+            _held.Add((from, to, message));
+            return;
+        }
+
         Deliver(connection, from, message);
+    }
+
+    /// <summary>What was held arrives now, whatever has become of the connections meanwhile. Returns how much it is.</summary>
+    public int DeliverHeld()
+    {
+        Holds = null;
+        var count = _held.Count;
+        foreach (var (from, to, message) in _held)
+        {
+            _world.Machines[to].Post(new Input.PeerSpoke(_world.Machines[from].Id, message));
+        }
+
+        _held.Clear();
+        return count;
     }
 
     /// <summary>From now on nothing gets from one to the other. Each cut is healed on its own.</summary>
@@ -217,13 +244,22 @@ internal sealed class Network
 
         var due = connection.LastDelivery[side] = Math.Max(connection.LastDelivery[side] + 1, _world.Events.Now + delay);
         var stream = connection.Stream;
-        _world.Events.At(due, () =>
+        void Arrive()
         {
             if (stream == connection.Stream && connection.Up(to) && !(IsCut(from, to) && !connection.WaitsDuringCut))
             {
                 _world.Machines[to].Post(new Input.PeerSpoke(_world.Machines[from].Id, message));
             }
-        });
+        }
+
+        if (Disorder == 0)
+        {
+            _world.Events.At(due, Arrive);
+            return;
+        }
+
+        _world.Events.After(_chance.Between(0, Disorder), Arrive);
+        _world.Events.After(_chance.Between(0, Disorder), Arrive);
     }
 
     // A quiet run: connections stay, so what comes through is at its right place.

@@ -18,6 +18,16 @@ internal static class Program
             return ZooProgram.Run(args);
         }
 
+        if (Array.IndexOf(args, "--rewrite-scenarios") is var rewrite and >= 0)
+        {
+            return Scripts.ScriptFiles.Rewrite(rewrite + 1 < args.Length ? args[rewrite + 1] : "");
+        }
+
+        if (Array.IndexOf(args, "--scenario") is var scenario and >= 0 && scenario + 1 < args.Length)
+        {
+            return Scripts.ScriptFiles.Tell(args[scenario + 1]);
+        }
+
         if (args.Any(arg => arg is "--seed" or "--seeds" or "--minutes" or "--soak" or "--long-run" or "--table" or "--fault-table"))
         {
             return Simulate(args);

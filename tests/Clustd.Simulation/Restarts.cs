@@ -117,6 +117,11 @@ internal sealed class Restarts(World world)
     public void Exited(SimulatedMachine machine, bool hasGrace)
     {
         world.Restarted();
+        if (world.Scenario.Script is not null)
+        {
+            return; // The script says when it is started again.
+        }
+
         var plan = _plans.Remove(machine, out var known) ? known : new Plan(Lease / 10, null, null, null);
         plan.Exited?.Invoke(hasGrace);
         if (plan.Watch is { } watch && !hasGrace)

@@ -1,6 +1,7 @@
 using System.Collections.Immutable;
 using Clustd.Core;
 using Clustd.Core.Cluster;
+using Clustd.Simulation.Scripts;
 
 namespace Clustd.Simulation;
 
@@ -9,7 +10,14 @@ namespace Clustd.Simulation;
 /// <param name="KillLateness">Share of the guard that its killer is late by besides: the guard is there to pay for exactly this.</param>
 /// <param name="Guarded">Its app is held by a guard that survives the driver process, kills the app and proves it.</param>
 internal sealed record DriverPlan(
-    DriverName Name, ServiceName Service, int Order, bool Required, double KillPromptness, double KillLateness, bool Guarded, double FailShare, double HangShare);
+    DriverName Name, ServiceName Service, int Order, bool Required, double KillPromptness, double KillLateness, bool Guarded, double FailShare, double HangShare)
+{
+    /// <summary>False: `stop: best-effort`, as start and stop scripts have it.</summary>
+    public bool StopsForCertain { get; init; } = true;
+
+    /// <summary>False: it connects all the same, but no machine's file lists it, so no machine waits for it.</summary>
+    public bool IsListed { get; init; } = true;
+}
 
 /// <summary>All that one seed decides before the first event. Times are µs of true time unless the type says otherwise.</summary>
 internal sealed record Scenario
@@ -91,6 +99,9 @@ internal sealed record Scenario
     /// <summary>Not null: a long quiet run instead of faults.</summary>
     public SoakPlan? Soak { get; init; }
 
+    /// <summary>Not null: a script decides what happens, and when.</summary>
+    public ScriptSetup? Script { get; init; }
+
     /// <summary>Applied entries between two snapshots.</summary>
     public int SnapshotEvery { get; init; } = 1000;
 
@@ -133,7 +144,7 @@ internal sealed record Scenario
     public static long GraceBound(TimeSpan grace) => (long)(LeaseTiming.Stretch(LeaseTiming.Stretch(grace)).TotalMicroseconds * 1.0102);
 
     /// <summary>Longest start or ordered stop of a healthy driver.</summary>
-    public long StartMax => LeaseMicroseconds / 10;
+    public long StartMax => Script is null ? LeaseMicroseconds / 10 : 10_000;
 
     public static Scenario FromSeed(ulong seed, int? machines = null, PlantedBug bug = PlantedBug.None)
     {
@@ -190,7 +201,7 @@ internal sealed record Scenario
         $"seed {Seed}: {Machines} machines, lease {Lease.TotalMilliseconds} ms, "
         + string.Join(", ", Services.Select(service => $"{service.Name} (kill_timeout {service.KillTimeout.TotalMilliseconds} ms)"))
         + $", clocks {string.Join(" ", ClockRates)} ppm, network {NetworkDelayMin}..{NetworkDelayMax} µs, disk {DiskDelayMin}..{DiskDelayMax} µs, stalls to {StallMax} µs"
-        + $", {(IsCampaign ? string.Join("; ", Phases) : $"faults every {FaultInterval / 1_000} ms: {string.Join(", ", [.. Patterns, .. RestartPatterns])}")}{Extras}{(Bug == PlantedBug.None ? "" : $", planted bug {Bug}")}";
+        + $"{(IsCampaign ? $", {string.Join("; ", Phases)}" : FaultInterval == 0 ? "" : $", faults every {FaultInterval / 1_000} ms: {string.Join(", ", [.. Patterns, .. RestartPatterns])}")}{Extras}{(Bug == PlantedBug.None ? "" : $", planted bug {Bug}")}";
 
     /// <summary>
     /// A world in which nothing but k and the guard is between safe and unsafe: long leases, so that 2 % of one are more than any delay, clocks at

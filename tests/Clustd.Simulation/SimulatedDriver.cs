@@ -5,10 +5,10 @@ using Clustd.Core;
 namespace Clustd.Simulation;
 
 /// <summary>
-/// A driver program under the SDK's lease logic: it renews every lease/6, acts only on order and while its lease is in effect, and what it
+/// A driver program under the SDK's lease logic: it renews every lease/4, acts only on order and while its lease is in effect, and what it
 /// runs is dead at the last permitted instant after the lease. It outlives its daemon, and connects again.
 /// </summary>
-internal sealed class SimulatedDriver(World world, SimulatedMachine machine, DriverPlan plan, Chance chance, string copy = "")
+internal sealed partial class SimulatedDriver(World world, SimulatedMachine machine, DriverPlan plan, Chance chance)
 {
     private readonly Queue<TriggerCall> _calls = new();
     private DriverLease _lease = new();
@@ -54,7 +54,7 @@ internal sealed class SimulatedDriver(World world, SimulatedMachine machine, Dri
 
         _process++;
         IsAlive = true;
-        Instance = $"{machine.Id}-{plan.Name}-{_process}{copy}";
+        Instance = $"{machine.Id}-{plan.Name}{Suffix}-{_process}";
         _lease = new DriverLease();
         _leaseVersion++;
         Forget();
@@ -224,31 +224,6 @@ internal sealed class SimulatedDriver(World world, SimulatedMachine machine, Dri
         _hangs = _waitsForLease = _killing = _accepted = false;
     }
 
-    private void GuardKills(Act act, string instance, Token token)
-    {
-        if (machine.HostFrozenUntil > world.Events.Now)
-        {
-            world.Acting.Excuse(act); // the killer is frozen
-            world.Events.At(machine.HostFrozenUntil, () => GuardKills(act, instance, token));
-            return;
-        }
-
-        world.Acting.End(act, "the guard killed it");
-        SendProof(instance, token, tries: 20);
-    }
-
-    private void SendProof(string instance, Token token, int tries)
-    {
-        if (machine.Answers)
-        {
-            machine.Post(new Input.DriverStopped(Name, instance, Service, token, "the guard saw the last process end"));
-        }
-        else if (tries > 0 && machine.HostIsUp)
-        {
-            world.Events.After(100_000, () => SendProof(instance, token, tries - 1));
-        }
-    }
-
     private void ConnectLater() => Later(chance.Between(1_000, 100_000), Connect);
 
     private void Connect()
@@ -258,7 +233,7 @@ internal sealed class SimulatedDriver(World world, SimulatedMachine machine, Dri
             return;
         }
 
-        if (!machine.Answers)
+        if (!machine.Answers || AwayUntil > world.Events.Now)
         {
             ConnectLater();
             return;
@@ -275,7 +250,7 @@ internal sealed class SimulatedDriver(World world, SimulatedMachine machine, Dri
             Services = [Service],
             Order = plan.Order,
             Required = plan.Required,
-            StopsForCertain = true,
+            StopsForCertain = plan.StopsForCertain,
             States = _token == Token.None ? [] : [new DriverServiceState(Service, _mayRun, _token, Unsettled: _mayRun && (_current is not null || _calls.Count > 0 || _killing || _acknowledged != _token))],
         }));
     }
@@ -365,13 +340,13 @@ internal sealed class SimulatedDriver(World world, SimulatedMachine machine, Dri
 
         _token = call.Token;
         _act ??= world.Acting.Begin(machine, Name, Instance, Service, call.Token);
-        if (chance.Happens(world.IsChaos ? plan.HangShare : 0))
+        if (chance.Happens(world.IsChaos ? plan.HangShare : 0) || Trouble.HangsInStart)
         {
             Hang(call);
             return;
         }
 
-        var error = chance.Happens(world.IsChaos ? plan.FailShare : 0) ? "the app did not start" : null;
+        var error = chance.Happens(world.IsChaos ? plan.FailShare : 0) ? "the app did not start" : Trouble.StartError;
         Later(chance.Skewed(200, world.Scenario.StartMax), () => Answer(call, error));
     }
 
@@ -384,9 +359,15 @@ internal sealed class SimulatedDriver(World world, SimulatedMachine machine, Dri
 
     private void Stop(TriggerCall call)
     {
-        if (chance.Happens(world.IsChaos ? plan.HangShare : 0) && !call.Kill)
+        if ((chance.Happens(world.IsChaos ? plan.HangShare : 0) && !call.Kill) || IsTroubledBy(call))
         {
             Hang(call);
+            return;
+        }
+
+        if (_mayRun && !call.Kill && Trouble.StopError is { } error)
+        {
+            Later(chance.Between(50, 500), () => Answer(call, error));
             return;
         }
 
@@ -445,69 +426,6 @@ internal sealed class SimulatedDriver(World world, SimulatedMachine machine, Dri
         }
 
         _mayRun = false;
-    }
-
-    // Killing starts at the end of the lease and cannot be called off: what it runs is gone at the last instant that kill_timeout and guard permit.
-    private void PlanLeaseEnd()
-    {
-        var version = ++_leaseVersion;
-        var end = new Instant(_lease.EndsAt!.Value);
-        world.Events.At(machine.Clock.TrueTimeOf(end), () =>
-        {
-            if (version == _leaseVersion && machine.LocalNow < end)
-            {
-                world.Events.At(Math.Max(machine.HostFrozenUntil, world.Events.Now + 1), PlanLeaseEnd); // The clock stood still meanwhile.
-            }
-            else if (version == _leaseVersion && _mayRun && !_killing)
-            {
-                BeginKill(end);
-            }
-        });
-    }
-
-    private void BeginKill(Instant end)
-    {
-        _killing = true;
-        var process = _process;
-        var last = end + (_killTimeout * plan.KillPromptness) + (LeaseTiming.GuardOf(world.Scenario.Lease) * plan.KillLateness);
-        world.Note(machine.Id.Value, $"driver {Instance}'s lease is over, it stops within {(last - end).TotalMilliseconds} ms");
-        world.Events.At(machine.Clock.TrueTimeOf(last) - 1, () => FinishKill(process));
-    }
-
-    private void FinishKill(int process)
-    {
-        if (process != _process)
-        {
-            return;
-        }
-
-        if (machine.HostFrozenUntil > world.Events.Now)
-        {
-            if (_act is not null)
-            {
-                world.Acting.Excuse(_act);
-            }
-
-            world.Events.At(machine.HostFrozenUntil + chance.Between(1, 5_000), () => FinishKill(process));
-            return;
-        }
-
-        _killing = false;
-        var token = _token;
-        Stopped("its lease was over");
-        if (_current is { } call)
-        {
-            Answer(call, call.IsMaster ? "the lease was over" : null);
-        }
-        else
-        {
-            if (_connection is not null)
-            {
-                ToDaemon(new Input.DriverStopped(Name, Instance, Service, token, "the lease was over"));
-            }
-
-            Pump();
-        }
     }
 
     private void ToDaemon(Input input)

@@ -2,7 +2,7 @@ using Clustd.Core;
 
 namespace Clustd.Simulation;
 
-/// <summary>What happens to a machine's store while no daemon uses it.</summary>
+/// <summary>What happens to a machine's store and program while no daemon uses them.</summary>
 internal sealed partial class SimulatedMachine
 {
     /// <summary>Its disk was set back, and nobody has put that right yet.</summary>
@@ -13,6 +13,16 @@ internal sealed partial class SimulatedMachine
 
     /// <summary>Its disk fails and an empty one takes its place; its daemon is not running.</summary>
     public void WipeDisk() => Disk.Wipe(_wipes.Bits());
+
+    /// <summary>When an older binary was last installed, µs.</summary>
+    public long DowngradedAt { get; private set; } = long.MinValue / 2;
+
+    /// <summary>The next start of the daemon is of this version.</summary>
+    public void Install(int level)
+    {
+        DowngradedAt = level < FeatureLevel ? _world.Events.Now : DowngradedAt;
+        FeatureLevel = level;
+    }
 
     /// <summary>The daemon ends; an operator does what its sentence says, moves the data directory away and starts it again.</summary>
     private void ReplaceWhatWasSetBack(Output.StoreRefused refused)

@@ -28,7 +28,7 @@ internal sealed partial class SimulatedMachine
         _world = world;
         _chance = chance;
         Index = index;
-        Id = new MachineId($"m{index + 1}");
+        Id = new MachineId($"{Prefix}{index + 1}");
         Disk = new Disk(world.Events, chance.Split(), world.Scenario);
         _wipes = new Chance(world.Scenario.Seed ^ 0x51DE_0000_0000_0000 ^ (ulong)index);
         Clock = BootClock();
@@ -43,7 +43,7 @@ internal sealed partial class SimulatedMachine
         // Somebody started them twice.
         foreach (var plan in world.Scenario.HasDoubles ? world.Scenario.Drivers : [])
         {
-            Drivers.Add(new SimulatedDriver(world, this, plan, chance.Split(), copy: "b"));
+            Drivers.Add(new SimulatedDriver(world, this, plan, chance.Split()) { Suffix = "b" });
         }
     }
 
@@ -65,9 +65,6 @@ internal sealed partial class SimulatedMachine
 
     /// <summary>What the installed binary can do.</summary>
     public int FeatureLevel { get; private set; }
-
-    /// <summary>When an older binary was last installed, µs.</summary>
-    public long DowngradedAt { get; private set; } = long.MinValue / 2;
 
     /// <summary>It votes and runs nothing.</summary>
     public bool IsWitness { get; }
@@ -143,7 +140,7 @@ internal sealed partial class SimulatedMachine
             Lease = scenario.Lease,
             Services = _world.Definitions,
             Witness = IsWitness,
-            Drivers = [.. (IsWitness ? [] : scenario.Drivers).Select(plan => new ListedDriver(plan.Name, plan.Service))],
+            Drivers = [.. (IsWitness ? [] : scenario.Drivers).Where(plan => plan.IsListed).Select(plan => new ListedDriver(plan.Name, plan.Service))],
             Incarnation = _chance.Bits(),
             Seed = _chance.Bits(),
             WallClockSeconds = 1_800_000_000 + WallClockError + (_world.Events.Now / 1_000_000),
@@ -153,6 +150,7 @@ internal sealed partial class SimulatedMachine
             SnapshotEvery = scenario.SnapshotEvery,
             ChecksWhatIsOverlookedEvery = scenario.ChecksWhatIsOverlookedEvery,
         };
+        settings = scenario.Script?.Adjust(Index, settings) ?? settings;
         try
         {
             Core = new MachineCore(settings, stored, LocalNow);
@@ -245,16 +243,19 @@ internal sealed partial class SimulatedMachine
         }
     }
 
-    /// <summary>The next start of the daemon is of this version.</summary>
-    public void Install(int level)
-    {
-        DowngradedAt = level < FeatureLevel ? _world.Events.Now : DowngradedAt;
-        FeatureLevel = level;
-    }
-
     public DriverConnection NextConnection() => new(++_connections);
 
-    private static string AddressOf(int index) => $"m{index + 1}:3001";
+    /// <summary>One more driver process beside those of the file: a second copy of one of them, perhaps.</summary>
+    public SimulatedDriver AddDriver(DriverPlan plan, string suffix)
+    {
+        var driver = new SimulatedDriver(_world, this, plan, _chance.Split()) { Suffix = suffix };
+        Drivers.Add(driver);
+        return driver;
+    }
+
+    private string Prefix => _world.Scenario.Script is null ? "m" : "cm-";
+
+    private string AddressOf(int index) => $"{Prefix}{index + 1}:3001";
 
     private SimulatedClock BootClock() => new(_chance.Between(0, 1_000_000_000), _world.Scenario.ClockRates[Index] * (_world.Scenario.Bug.Is(PlantedBug.ClockSlewed) ? 5 : 1));
 
@@ -486,8 +487,12 @@ internal sealed partial class SimulatedMachine
             case Output.DriverLease lease:
                 DriverAt(lease.Connection)?.Deliver(lease.Connection, driver => driver.Renewed(lease));
                 break;
-            case Output.BarrierAnswered answered:
-                _world.Readers!.Answered(this, answered);
+            case Output.BarrierAnswered answered when _world.Readers is { } readers:
+                readers.Answered(this, answered);
+                break;
+            case Output.StoreRefused refused when _world.Scenario.Script is not null:
+                _world.Note(Id.Value, refused);
+                KillDaemon();
                 break;
             case Output.StoreRefused refused when WasSetBack:
                 ReplaceWhatWasSetBack(refused);

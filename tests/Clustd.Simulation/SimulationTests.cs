@@ -23,7 +23,7 @@ public sealed class SimulationTests
         failures.ShouldBeEmpty();
     }
 
-    /// <summary>Seeds that once found something; those up to <see cref="Seeds"/> (5, 84, 134) are run above.</summary>
+    /// <summary>Seeds that once found something; those up to <see cref="Seeds"/> (5, 84, 134, 186) are run above.</summary>
     [Theory]
     [InlineData(2392UL)] // a daemon back within its lease told the driver that it came back for to stop
     [InlineData(3854UL)] // two masters: a start that waited for its lease outlived its connection

@@ -9,6 +9,9 @@ internal sealed class Transcript(TextWriter? live, int kept = 60, Func<string, o
     private readonly (long Time, string Who, object What)[] _ring = new (long, string, object)[kept];
     private long _count;
 
+    /// <summary>Is told everything as it happens.</summary>
+    public Action<long, string, object>? Heard { get; init; }
+
     /// <summary>Noted: worth reading. What is turned into a sentence by <see cref="Story.Tell"/>.</summary>
     public void Note(long time, string who, object what)
     {
@@ -18,6 +21,7 @@ internal sealed class Transcript(TextWriter? live, int kept = 60, Func<string, o
         }
 
         live?.WriteLine(Line(time, who, what));
+        Heard?.Invoke(time, who, what);
     }
 
     public IEnumerable<string> Tail()

@@ -143,6 +143,9 @@ internal sealed class World
         _upgrades?.End();
     }
 
+    /// <summary>A script says what happens from here on, and performs the events itself: nothing starts and nothing fails by chance.</summary>
+    public void BeginScript() => _health.Begin();
+
     /// <summary>Something about who is healthy and connected has changed: bounds count anew from here.</summary>
     public void Changed()
     {

@@ -15,11 +15,23 @@ internal sealed record DaemonAddress(string Host, int Port, string Path)
         if (uri.Scheme != "ws")
             throw Refused(text, $"the scheme '{uri.Scheme}' is unknown");
         // "ws://host" and "ws://host:80" look the same to Uri; nobody runs clustd on port 80 and writes it out.
-        return new DaemonAddress(uri.IdnHost.Trim('[', ']'), uri.IsDefaultPort ? DriverProtocol.DefaultPort : uri.Port, uri.AbsolutePath is "/" ? DriverProtocol.Path : uri.PathAndQuery);
+        return new DaemonAddress(HostOf(uri, text).Trim('[', ']'), uri.IsDefaultPort ? DriverProtocol.DefaultPort : uri.Port, uri.AbsolutePath is "/" ? DriverProtocol.Path : uri.PathAndQuery);
     }
 
     /// <summary>As in the HTTP Host header.</summary>
     public override string ToString() => Host.Contains(':') ? $"[{Host}]:{Port}" : $"{Host}:{Port}";
+
+    private static string HostOf(Uri uri, string text)
+    {
+        try
+        {
+            return uri.IdnHost;
+        }
+        catch (UriFormatException)
+        {
+            throw Refused(text, "its host cannot be a name");
+        }
+    }
 
     private static ArgumentException Refused(string text, string why) =>
         new($"Cannot use '{text}' as the address of a daemon: {why}. Write it like ws://127.0.0.1:3001.");

@@ -1,6 +1,10 @@
 using System.Collections.Immutable;
+using System.Text.Json.Serialization;
 
 namespace Clustd.Core.Cluster;
+
+// JsonRequired: the generated reader does not know the initial value of a property that is only initialised, so what is missing would come out as nothing,
+// a list that nobody may touch. A property that is added later must be one whose nothing is right.
 
 /// <summary>
 /// A machine with one particular store. Address is "host:port" as the configuration names it. A learner receives the log and may run services, but
@@ -12,6 +16,7 @@ public sealed record Member(MachineId Machine, StoreId Store, string Address, bo
 public sealed record Session(SessionId Id, MachineId Machine, StoreId Store, TimeSpan Lease)
 {
     /// <summary>Restart graces by id. They accumulate: the session lasts as long as the longest (rule 16), and only its holder ends one.</summary>
+    [JsonRequired]
     public ImmutableSortedDictionary<long, RestartGrace> Graces { get; init; } = ImmutableSortedDictionary<long, RestartGrace>.Empty;
 }
 
@@ -30,26 +35,35 @@ public sealed record ServiceDefinition
 {
     public required ServiceName Name { get; init; }
 
+    [JsonRequired]
     public TimeSpan StartTimeout { get; init; } = TimeSpan.FromSeconds(30);
 
+    [JsonRequired]
     public TimeSpan StopTimeout { get; init; } = TimeSpan.FromSeconds(10);
 
+    [JsonRequired]
     public TimeSpan KillTimeout { get; init; } = TimeSpan.FromMilliseconds(500);
 
     /// <summary>Machines in order of preference; others come after.</summary>
+    [JsonRequired]
     public ImmutableArray<MachineId> Prefer { get; init; } = [];
 
     /// <summary>Machines that may run it; empty means all.</summary>
+    [JsonRequired]
     public ImmutableArray<MachineId> Machines { get; init; } = [];
 
     /// <summary>Drivers by name that must be registered where it runs, besides those a machine's own file lists.</summary>
+    [JsonRequired]
     public ImmutableArray<DriverName> Drivers { get; init; } = [];
 
     /// <summary>Services that must not run on the same machine.</summary>
+    [JsonRequired]
     public ImmutableArray<ServiceName> ApartFrom { get; init; } = [];
 
+    [JsonRequired]
     public bool Failback { get; init; }
 
+    [JsonRequired]
     public OnStopFailure OnStopFailure { get; init; } = OnStopFailure.Block;
 
     // Arrays compare by reference in a record's own equality: two machines' proposals must compare by content.
@@ -96,6 +110,7 @@ public sealed record ServiceState(
     public MachineId? NextTarget { get; init; }
 
     /// <summary>Why it is as it is: the newest sentence about it.</summary>
+    [JsonRequired]
     public string Reason { get; init; } = "";
 }
 
@@ -109,18 +124,25 @@ public sealed record ClusterState
 
     public static readonly ClusterState Empty = new();
 
+    [JsonRequired]
     public long AppliedIndex { get; init; }
 
+    [JsonRequired]
     public Term AppliedTerm { get; init; }
 
+    [JsonRequired]
     public ClusterId Cluster { get; init; } = ClusterId.None;
 
+    [JsonRequired]
     public long EpochSeconds { get; init; }
 
+    [JsonRequired]
     public TimeSpan Lease { get; init; }
 
+    [JsonRequired]
     public ImmutableSortedDictionary<MachineId, Member> Members { get; init; } = ImmutableSortedDictionary<MachineId, Member>.Empty;
 
+    [JsonRequired]
     public ImmutableSortedDictionary<SessionId, Session> Sessions
     {
         get;
@@ -135,18 +157,23 @@ public sealed record ClusterState
     [System.Text.Json.Serialization.JsonIgnore]
     public ImmutableArray<Session> SessionList { get; private init; } = [];
 
+    [JsonRequired]
     public ImmutableSortedDictionary<ServiceName, ServiceState> Services { get; init; } = ImmutableSortedDictionary<ServiceName, ServiceState>.Empty;
 
     /// <summary>The highest token ever granted per service; outlives the service's removal (rule 17).</summary>
+    [JsonRequired]
     public ImmutableSortedDictionary<ServiceName, Token> LastTokens { get; init; } = ImmutableSortedDictionary<ServiceName, Token>.Empty;
 
+    [JsonRequired]
     public ImmutableSortedSet<MachineId> Drained { get; init; } = [];
 
+    [JsonRequired]
     public bool Paused { get; init; }
 
     /// <summary>What all members can do. Commands that need more are not proposed; never falls.</summary>
     public int FeatureLevel { get; init; } = 1;
 
+    [JsonRequired]
     public ImmutableList<ClusterEvent> Events { get; init; } = [];
 
     /// <summary>The last entry that this state contains.</summary>

@@ -3,6 +3,7 @@ using System.Collections.Immutable;
 namespace Clustd.Core.Cluster;
 
 /// <summary>One process of a driver that goes on while its daemon restarts.</summary>
+[method: System.Text.Json.Serialization.JsonConstructor] // Without it what is missing in a struct is read as nothing at all.
 public readonly record struct GraceDriver(DriverName Name, string Instance) : IComparable<GraceDriver>
 {
     public int CompareTo(GraceDriver other)

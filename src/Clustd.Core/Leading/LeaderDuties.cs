@@ -8,6 +8,10 @@ namespace Clustd.Core.Leading;
 internal sealed class LeaderDuties(MachineSettings settings, Raft.Raft raft, Replica replica, AnnouncedLevels levels, List<Output> outputs)
 {
     private readonly Sessions _sessions = new(settings.PlantedBug);
+
+    // Asked for with every heartbeat: made once.
+    private readonly Func<Session, Instant> _openedAt = replica.OpenedAt;
+    private readonly Func<long, Instant> _appliedAt = replica.AppliedAt;
     private readonly EchoesDue _echoes = new(settings.Self, new LeaseTiming(settings.Lease));
     private readonly SortedDictionary<MachineId, MachineReport> _reports = [];
     private readonly SortedSet<MachineId> _wantSession = [];
@@ -53,7 +57,7 @@ internal sealed class LeaderDuties(MachineSettings settings, Raft.Raft raft, Rep
 
     public long KnownReport(MachineId machine) => _reports.TryGetValue(machine, out var report) ? report.Version : 0;
 
-    public ImmutableArray<SessionAge> Ages(Instant now) => _sessions.Ages(replica.State.SessionList, replica, now);
+    public ImmutableArray<SessionAge> Ages(Instant now) => _sessions.Ages(replica.State.SessionList, _openedAt, now);
 
     /// <summary>What this leader remembers as a voter at the beginning of a round (rule 5).</summary>
     public void AcknowledgeOwnRound(VoterAges ages)
@@ -242,7 +246,7 @@ internal sealed class LeaderDuties(MachineSettings settings, Raft.Raft raft, Rep
             session = session with { Graces = session.Graces.RemoveRange(session.Graces.Values.Where(grace => grace.Index < replica.NoOpIndex).Select(grace => grace.Id)) };
         }
 
-        return _sessions.EndsAt(session, replica);
+        return _sessions.EndsAt(session, replica.OpenedAt(session), _appliedAt);
     }
 
     private void OpenSessions(Instant now)

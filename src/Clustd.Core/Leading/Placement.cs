@@ -185,5 +185,5 @@ public static class Placement
     private static PlacementDecision Move(ServiceName name, Assignment assignment, MachineId? target, string reason) =>
         new(name, new Command.RequestMove(name, assignment.Token, target, reason), reason + ".");
 
-    private static PlacementDecision Nothing(ServiceName name, string because) => new(name, null, $"No action for '{name}', because {because}.");
+    private static PlacementDecision Nothing(ServiceName name, string because) => new(name, null, $"No action for '{name}', because {because.TrimEnd('.')}.");
 }

@@ -94,7 +94,7 @@ internal sealed class Requests(
         switch (request)
         {
             case Request.Move move: Move(origin, id, move, now); break;
-            case Request.TransferLeadership transfer: Transfer(origin, id, transfer); break;
+            case Request.TransferLeadership transfer: Transfer(origin, id, transfer, now); break;
             case Request.Drain drain:
                 if (!raft.Members.ContainsKey(drain.Machine))
                 {
@@ -174,13 +174,13 @@ internal sealed class Requests(
         }
     }
 
-    private void Transfer(MachineId origin, string id, Request.TransferLeadership transfer)
+    private void Transfer(MachineId origin, string id, Request.TransferLeadership transfer, Instant now)
     {
         var target = transfer.Target ?? raft.TransferTargets.Cast<MachineId?>().FirstOrDefault();
-        var isDone = target is { } machine && raft.TransferTo(machine);
+        var isDone = target is { } machine && raft.TransferTo(machine, now);
         Answer(origin, id, isDone, isDone
             ? $"{target} was told to take over leadership."
-            : $"Cannot hand over leadership{(target is null ? "" : $" to {target}")}: no connected machine has the whole log. Ask again in a moment.");
+            : $"Cannot hand over leadership{(target is null ? "" : $" to {target}")}: no connected machine has the whole log, or another one was just told to take over. Ask again in a moment.");
     }
 
     private void Propose(MachineId origin, string id, Command command, string sentence, Instant now)

@@ -141,11 +141,11 @@ internal sealed class Sessions(PlantedBug bug)
     /// When the session is over: k·lease after its newest stamp, later by this leader's own stalls, and not before k·grace from when this machine applied
     /// any restart grace of it (rules 8 and 10).
     /// </summary>
-    public Instant EndsAt(Session session, Replica replica)
+    public Instant EndsAt(Session session, Instant openedAt, Func<long, Instant> appliedAt)
     {
         var wait = bug.Is(PlantedBug.NoStretch) ? session.Lease : LeaseTiming.Stretch(session.Lease);
         var extension = _tracked.TryGetValue(session.Id, out var tracked) ? tracked.Extension : TimeSpan.Zero;
-        var ends = LastKnown(session, replica.OpenedAt(session)) + wait + extension;
+        var ends = LastKnown(session, openedAt) + wait + extension;
         if (session.Graces.IsEmpty || bug.Is(PlantedBug.GraceNotWaitedFor))
         {
             return ends;
@@ -153,7 +153,7 @@ internal sealed class Sessions(PlantedBug bug)
 
         foreach (var grace in session.Graces.Values)
         {
-            ends = Instant.Max(ends, replica.AppliedAt(grace.Index) + (bug.Is(PlantedBug.NoStretch) ? grace.Duration : LeaseTiming.Stretch(grace.Duration)));
+            ends = Instant.Max(ends, appliedAt(grace.Index) + (bug.Is(PlantedBug.NoStretch) ? grace.Duration : LeaseTiming.Stretch(grace.Duration)));
         }
 
         return ends;
@@ -184,12 +184,12 @@ internal sealed class Sessions(PlantedBug bug)
     public TimeSpan LedFor(Instant now) => now - _electedAt;
 
     /// <summary>Ages of the newest stamps, for the rounds.</summary>
-    public ImmutableArray<SessionAge> Ages(ImmutableArray<Session> sessions, Replica replica, Instant now)
+    public ImmutableArray<SessionAge> Ages(ImmutableArray<Session> sessions, Func<Session, Instant> openedAt, Instant now)
     {
         var ages = new SessionAge[sessions.Length];
         for (var i = 0; i < ages.Length; i++)
         {
-            ages[i] = new SessionAge(sessions[i].Id, VoterAges.AgeOf(LastKnown(sessions[i], replica.OpenedAt(sessions[i])), now));
+            ages[i] = new SessionAge(sessions[i].Id, VoterAges.AgeOf(LastKnown(sessions[i], openedAt(sessions[i])), now));
         }
 
         return ImmutableCollectionsMarshal.AsImmutableArray(ages);

@@ -6,6 +6,7 @@ namespace Clustd.Core.Raft;
 public sealed record LogEntry(long Index, Term Term, Command Command);
 
 /// <summary>Where a log ends, for the election restriction (Ongaro, section 3.6.1): compare terms first, then indices.</summary>
+[method: System.Text.Json.Serialization.JsonConstructor] // Without it what is missing in a struct is read as nothing at all.
 public readonly record struct LogPosition(long Index, Term Term) : IComparable<LogPosition>
 {
     public int CompareTo(LogPosition other) => Term != other.Term ? Term.CompareTo(other.Term) : Index.CompareTo(other.Index);

@@ -11,6 +11,7 @@ namespace Clustd.Core.Raft;
 public sealed record PeerMessage(ClusterId Cluster, StoreId Sender, PeerBody Body);
 
 /// <summary>Age of the newest stamp received for a session when the message was made, rounded down to µs (rule 9).</summary>
+[method: JsonConstructor] // Without it what is missing in a struct is read as nothing at all.
 public readonly record struct SessionAge(SessionId Session, long AgeMicroseconds);
 
 /// <summary>
@@ -18,6 +19,7 @@ public readonly record struct SessionAge(SessionId Session, long AgeMicroseconds
 /// Incarnation is random per daemon start, so that an echo to a former incarnation, or from before a reboot, is ignored (rule 3).
 /// Session is the one in the sender's applied state: none asks for one.
 /// </summary>
+[method: JsonConstructor] // Without it what is missing in a struct is read as nothing at all.
 public readonly record struct Stamp(SessionId Session, ulong Incarnation, Instant At);
 
 /// <summary>The closed set of what machines say to each other.</summary>

@@ -187,6 +187,7 @@ public sealed partial class Raft
         _confirmedRound = 0;
         _roundsOpen.Clear();
         _peers.Clear();
+        _transfer = null;
         _leaderNow = now;
         TakeMembership();
         Relays.BecomeLeader(_peers.Keys);

@@ -16,6 +16,7 @@ public sealed partial class Raft
     private long _round;
     private long _confirmedRound;
     private bool _replicationDue;
+    private (MachineId Target, Instant Until)? _transfer;
     private bool _isCommitNews;
     private readonly Queue<(long Round, Instant BeganAt)> _roundsOpen = [];
     private Instant _confirmedRoundBeganAt = new(long.MinValue / 2);
@@ -78,14 +79,23 @@ public sealed partial class Raft
         }
     }
 
-    /// <summary>Leader only: tells the target to stand for election if it has the whole log.</summary>
-    public bool TransferTo(MachineId target)
+    /// <summary>
+    /// Leader only: tells the target to stand for election if it has the whole log. One at a time, and each has an election timeout for it: of two that were told
+    /// to stand neither might win, and nobody would lead until the next election.
+    /// </summary>
+    public bool TransferTo(MachineId target, Instant now)
     {
+        if (_transfer is { } underWay && now < underWay.Until)
+        {
+            return underWay.Target == target;
+        }
+
         if (!_peers.TryGetValue(target, out var progress) || progress.MatchIndex != Log.LastIndex || !IsConnected(target) || !Voters.Contains(target))
         {
             return false;
         }
 
+        _transfer = (target, now + _timing.ElectionMaximum);
         Send(target, new PeerBody.TakeOver(Term));
         return true;
     }

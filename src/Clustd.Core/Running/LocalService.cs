@@ -255,8 +255,10 @@ internal sealed class LocalService(ServiceName name)
     // Nothing is to run: what still does stops at once, everybody else is told `false` when it comes.
     private void StandBy(Moment moment, ServiceState? service, Assignment? mine, Instant freshUntil)
     {
-        // P5: the session may yet be taken up, and what runs under its token adopted. Whoever claims an older token than is known stops now.
-        bool MayBeAdopted(DriverCalls calls) => moment.CannotTell && IsAdoptable(calls, calls.RunToken) && calls.RunToken >= moment.State.LastTokenOf(Name);
+        // P5: the session may yet be taken up, and what runs under its token adopted. Whoever claims an older token than is known stops now, and so does whoever
+        // claims the newest one when it is known not to be assigned here any more: left alone, it was taken for gone, and released while it ran (seed 186).
+        bool MayBeAdopted(DriverCalls calls) =>
+            moment.CannotTell && IsAdoptable(calls, calls.RunToken) && (calls.RunToken > moment.State.LastTokenOf(Name) || calls.RunToken == mine?.Token);
         var (left, stuck) = StopAtOnce(moment, Reason.Length > 0 ? Reason : $"'{Name}' is not to run on this machine.", calls => !MayBeAdopted(calls));
         TellStandby(moment, _ => true, service is null ? Token.None : moment.State.LastTokenOf(Name));
         Token = Token.None;
@@ -295,8 +297,10 @@ internal sealed class LocalService(ServiceName name)
         var token = service?.Vacated is { } vacated && vacated.Machine == moment.Settings.Self ? vacated.Token
             : mine is not null && moment.LeavingReason is not null ? mine.Token
             : Token.None;
-        var proven = (_begunToken == token && _inheritedToken != token) || moment.Settings.PlantedBug.Is(PlantedBug.ReleasedAtStart);
-        if (token != Token.None && (proven || moment.IsOver(freshUntil)))
+        var isBroken = moment.Settings.PlantedBug.Is(PlantedBug.ReleasedAtStart);
+        var proven = (_begunToken == token && _inheritedToken != token) || isBroken;
+        // Rule 14 once more, whoever was left out above: nothing is over while something may run.
+        if (token != Token.None && (isBroken || !MayRun(moment)) && (proven || moment.IsOver(freshUntil)))
         {
             WantRelease(moment, new Command.Release(Name, token, $"The lease was over; all that ran '{Name}' on this machine has stopped.", false));
         }

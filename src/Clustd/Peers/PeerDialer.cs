@@ -56,9 +56,9 @@ internal sealed class PeerDialer(PeerAddress address, PeerNetworkOptions options
                 await Task.Delay(pause, time, stopping);
             }
         }
-        catch (OperationCanceledException) when (stopping.IsCancellationRequested)
+        catch (Exception) when (stopping.IsCancellationRequested)
         {
-            // Stopped: that is how this loop ends.
+            // Stopped: that is how this loop ends. A WebSocket that was broken off says so in words of its own, not as a cancellation.
         }
     }
 

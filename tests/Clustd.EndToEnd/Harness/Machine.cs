@@ -52,6 +52,9 @@ public sealed class Machine : IDisposable
     /// <summary>Behind <c>clustd run --config FILE</c>.</summary>
     public IReadOnlyList<string> RunOptions { get; set; } = [];
 
+    /// <summary>What is installed there: the next start is of this program.</summary>
+    public string Program { get; set; } = ClustdProgram.Path;
+
     public string DataDirectory => Path.Combine(Home, "data");
 
     public string ConfigPath => Path.Combine(Home, "config.yml");
@@ -68,7 +71,7 @@ public sealed class Machine : IDisposable
     public void Start()
     {
         // The shell is replaced by the daemon: the pid is the daemon's, and its driver process inherits the log, not a pipe to us.
-        string[] command = ["/bin/sh", "-c", "exec \"$@\" >>\"$E2E_LOG\" 2>&1 </dev/null", "sh", .. InNamespace([ClustdProgram.Path, "run", "--config", ConfigPath, .. RunOptions])];
+        string[] command = ["/bin/sh", "-c", "exec \"$@\" >>\"$E2E_LOG\" 2>&1 </dev/null", "sh", .. InNamespace([Program, "run", "--config", ConfigPath, .. RunOptions])];
         var environment = new Dictionary<string, string>(Environment) { ["E2E_LOG"] = LogPath };
         foreach (var (name, value) in DaemonEnvironment) environment[name] = value;
         // The one before is left to the collector: somebody may be asking it whether it runs.
@@ -118,7 +121,7 @@ public sealed class Machine : IDisposable
 
     /// <summary>A command of clustd on this machine.</summary>
     public Task<Finished> RunAsync(params string[] arguments) =>
-        ClustdProgram.RunAsync(InNamespace([ClustdProgram.Path, arguments[0], "--config", ConfigPath, .. arguments[1..]]), Environment);
+        ClustdProgram.RunAsync(InNamespace([Program, arguments[0], "--config", ConfigPath, .. arguments[1..]]), Environment);
 
     /// <summary>What the daemon says, or null while it does not answer.</summary>
     public async Task<Status?> StatusAsync()
@@ -137,6 +140,20 @@ public sealed class Machine : IDisposable
         catch (Exception e) when (IsLost(e) || e is JsonException)
         {
             return null;
+        }
+    }
+
+    /// <summary>GET of the API, whatever it answers with; status 0 while the daemon does not answer.</summary>
+    public async Task<(int Status, JsonElement? Body)> TryGetAsync(string path)
+    {
+        try
+        {
+            using var answer = await _client.GetAsync(path);
+            return ((int)answer.StatusCode, JsonElement.Parse(await answer.Content.ReadAsStringAsync()));
+        }
+        catch (Exception e) when (e is HttpRequestException or TaskCanceledException or JsonException)
+        {
+            return (0, null);
         }
     }
 

@@ -75,6 +75,21 @@ public class FormingAndElectionTests
         bench.Running.Count(core => core.Consensus.IsLeader).ShouldBe(1);
     }
 
+    [Fact] // Two that stand in the same term split the vote: a leader that left told one after the other, and nobody led for an election timeout
+    public void Of_two_machines_only_one_is_told_to_take_over_leadership()
+    {
+        var bench = Healthy();
+        var leader = bench.Leader!;
+        var followers = bench.Running.Select(core => core.Settings.Self).Where(id => id != leader.Settings.Self).ToArray();
+
+        var told = followers.Concat(followers)
+            .SelectMany(target => leader.Step(new Input.RequestMade($"{target}", new Request.TransferLeadership(target)), bench.Now).ToArray())
+            .ToArray();
+
+        told.OfType<Output.Send>().Where(send => send.Message.Body is PeerBody.TakeOver).Select(send => send.To).ShouldBe([followers[0]]);
+        told.OfType<Output.RequestAnswered>().Select(answered => answered.Outcome.Done).ShouldBe([true, false, true, false]);
+    }
+
     [Fact] // Section 3.8: a vote is on disk before it is told
     public void No_vote_leaves_before_the_disk_has_answered()
     {

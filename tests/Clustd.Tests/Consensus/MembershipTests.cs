@@ -53,6 +53,9 @@ public class MembershipTests
         bench.RunFor(Second * 3);
         bench[newcomer].View(bench.Now).WaitsFor.ShouldNotBeNull().ShouldContain("clustd machine add cm-4");
         bench.Leader!.State.Members.Count.ShouldBe(3);
+        // It repeats its greeting while it waits; those who hear it do not repeat theirs in the log.
+        bench.Trace.Where(entry => entry.Machine == bench.Leader.Settings.Self).Select(entry => entry.Output).OfType<Output.Noted>()
+            .Where(noted => noted.Kind is "not-a-member" or "lists-differ").Select(noted => noted.Kind).Order().ShouldBe(["lists-differ", "not-a-member"]);
 
         var outcome = Ask(bench, new Request.AddMachine(newcomer));
 

@@ -26,7 +26,7 @@ public class StateMachineTests
 
     private Assignment? Held => _state.Services[Web].Assignment;
 
-    [Fact] // Invariant 6
+    [Fact] // P2
     public void A_service_that_has_a_master_is_not_assigned_again()
     {
         Assign(One, 1);
@@ -146,7 +146,7 @@ public class StateMachineTests
         _state.Services.ContainsKey(Web).ShouldBeFalse();
     }
 
-    [Fact] // Invariant 5: the events, too, are the same bytes everywhere, and do not grow for ever
+    [Fact] // I5: the events, too, are the same bytes everywhere, and do not grow for ever
     public void Events_are_bounded()
     {
         for (var token = 1; token < 400; token++)

@@ -77,7 +77,7 @@ internal sealed class AnyValue(Random random)
         var nullability = new NullabilityInfoContext();
         var record = constructor.Invoke([.. constructor.GetParameters().Select(parameter => MayBeNull(nullability.Create(parameter)) ? null : Of(parameter.ParameterType, depth + 1))]);
         var said = constructor.GetParameters().Select(parameter => parameter.Name).ToHashSet(StringComparer.OrdinalIgnoreCase);
-        foreach (var property in type.GetProperties(BindingFlags.Public | BindingFlags.Instance).Where(property => property.SetMethod is not null && !said.Contains(property.Name)))
+        foreach (var property in type.GetProperties(BindingFlags.Public | BindingFlags.Instance).Where(property => property.SetMethod is { IsPublic: true } && !said.Contains(property.Name)))
         {
             property.SetValue(record, MayBeNull(nullability.Create(property)) ? null : Of(property.PropertyType, depth + 1));
         }

@@ -67,6 +67,18 @@ public sealed class HostileDriverTests
         server.Inputs.ShouldBeEmpty();
     }
 
+    [Fact] // Wrong program: takes the request, and fails when it writes the answer, which has the id in it.
+    public async Task An_id_that_no_answer_could_carry_closes_the_connection()
+    {
+        await using var server = await HubServer.StartAsync();
+        await using var driver = await RawDriver.ConnectAsync(server);
+
+        await driver.SendAsync("""{"jsonrpc":"2.0","id":"\ud800","method":"hello","params":{"nonce":"weak"}}""");
+
+        (await driver.ClosedAsync()).Item1.ShouldBe(WebSocketCloseStatus.InvalidPayloadData);
+        await server.EmptyAsync();
+    }
+
     [Fact]
     public async Task Nothing_said_after_a_wrong_proof_is_heard()
     {
@@ -302,7 +314,6 @@ public sealed class HostileDriverTests
         await driver.AnswerAsync(call);
         await driver.AnswerAsync(call);
         await driver.SendAsync("""{"jsonrpc":"2.0","id":"1","result":{}}""");
-        await driver.SendAsync("""{"jsonrpc":"2.0","id":{"a":1},"result":{}}""");
         await driver.CallAsync("renew", """{"stamp":1}""");
 
         server.All<Input.DriverAnswered>().Length.ShouldBe(1);

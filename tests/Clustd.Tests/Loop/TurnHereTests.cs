@@ -45,6 +45,7 @@ public sealed class TurnHereTests
         {
             overlaps += Interlocked.Increment(ref inside) == 1 ? 0 : 1;
             total++; // not interlocked: that is the point
+            Thread.Yield(); // Gives another one the chance to be here at the same time.
             Interlocked.Decrement(ref inside);
             return [];
         };
