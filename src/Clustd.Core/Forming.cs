@@ -144,7 +144,7 @@ internal sealed class Forming(MachineSettings settings, StoreId store, Raft.Raft
     /// <summary>Forms a cluster of one, or looks whether the last condition is met.</summary>
     private void FormIfAllReady(Instant now)
     {
-        if (raft.IsFormed || !AreAllMet || !_met.Values.All(met => met.Hello.IsReady) || _met.Keys.Any(machine => machine.CompareTo(settings.Self) < 0))
+        if (raft.IsFormed || !AreEnoughMet || !_met.Values.All(met => met.Hello.IsReady) || _met.Keys.Any(machine => machine.CompareTo(settings.Self) < 0))
         {
             return;
         }
@@ -161,6 +161,10 @@ internal sealed class Forming(MachineSettings settings, StoreId store, Raft.Raft
 
     private bool AreAllMet => settings.Addresses.All(address => address == settings.Address || _met.Values.Any(met => met.Hello.Address == address && !met.Hello.IsFormed))
         && _met.Count == settings.Addresses.Length - 1;
+
+    /// <summary>Rule 17: all of them, not a majority.</summary>
+    private bool AreEnoughMet => AreAllMet
+        || (settings.PlantedBug.Is(PlantedBug.FormsWithMajority) && (_met.Count + 1) * 2 > settings.Addresses.Length && _met.Values.All(met => !met.Hello.IsFormed));
 
     private void GreetedByFormed(MachineId from, PeerMessage message, PeerBody.Hello hello)
     {
@@ -264,7 +268,7 @@ internal sealed class Forming(MachineSettings settings, StoreId store, Raft.Raft
     /// <summary>Everybody must know that everybody has met everybody: say so when it becomes true, or stops being true.</summary>
     private void AnnounceReadiness()
     {
-        var isReady = AreAllMet;
+        var isReady = AreEnoughMet;
         if (isReady != _wasReady && !raft.IsFormed)
         {
             _wasReady = isReady;
@@ -276,7 +280,7 @@ internal sealed class Forming(MachineSettings settings, StoreId store, Raft.Raft
     }
 
     private void SayHello(MachineId machine) => outputs.Add(new Output.Send(machine, new PeerMessage(raft.Cluster, store, new PeerBody.Hello(
-        settings.Address, settings.Addresses, settings.Lease, settings.Witness, settings.Incarnation, raft.IsFormed, AreAllMet, settings.FeatureLevel, replica.State.FeatureLevel))));
+        settings.Address, settings.Addresses, settings.Lease, settings.Witness, settings.Incarnation, raft.IsFormed, AreEnoughMet, settings.FeatureLevel, replica.State.FeatureLevel))));
 
     private void NoteFormed(Command.Form form) => outputs.Add(new Output.Noted(
         Severity.Information, "formed", $"The cluster {form.Cluster} is formed: {string.Join(", ", form.Members.Select(member => member.Machine))}."));

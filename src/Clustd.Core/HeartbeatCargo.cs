@@ -30,7 +30,8 @@ internal sealed class HeartbeatCargo(MachineSettings settings, SessionHolder hol
 
     public ImmutableArray<SessionAge> AgesForRound(Instant now) => Duties.Ages(now);
 
-    public ImmutableArray<SessionAge> AgesForVote(Instant now) => Ages.ForVote(now);
+    public ImmutableArray<SessionAge> AgesForVote(Instant now) =>
+        settings.PlantedBug.Is(PlantedBug.ListMissing) ? [new SessionAge(SessionId.None, VoterAges.AgeOf(_appendHeardAt, now))] : Ages.ForVote(now);
 
     public Stamp StampFor(Instant now) => holder.Stamp(Replica.State, now);
 
@@ -68,7 +69,7 @@ internal sealed class HeartbeatCargo(MachineSettings settings, SessionHolder hol
             Duties.ReportReceived(from, report);
         }
 
-        Duties.StampReceived(from, stamp, _nextRound, now);
+        Duties.StampReceived(from, stamp, settings.PlantedBug.Is(PlantedBug.StampOfPresentRound) ? _nextRound - 1 : _nextRound, now);
     }
 
     public void RoundBegins(long round, Instant now)
@@ -76,7 +77,11 @@ internal sealed class HeartbeatCargo(MachineSettings settings, SessionHolder hol
         // The leader's own stamp is made and received before the round begins, so this very round confirms it.
         Duties.StampReceived(settings.Self, holder.Stamp(Replica.State, now), round, now);
         Duties.ReportReceived(settings.Self, local.Report);
-        Duties.AcknowledgeOwnRound(Ages);
+        if (!settings.PlantedBug.Is(PlantedBug.OwnRoundForgotten))
+        {
+            Duties.AcknowledgeOwnRound(Ages);
+        }
+
         _nextRound = round + 1;
     }
 

@@ -41,7 +41,8 @@ public sealed class MachineCore
         Store = stored.Store;
         _timing = new LeaseTiming(settings.Lease);
         var random = new SeededRandom(settings.Seed);
-        _holder = new SessionHolder(settings.Self, stored.Store, settings.Incarnation, settings.PlantedBug);
+        var incarnation = settings.PlantedBug.Is(PlantedBug.IncarnationLeftOut) ? 1 : settings.Incarnation;
+        _holder = new SessionHolder(settings.Self, stored.Store, incarnation, settings.PlantedBug);
         _local = new LocalServices(settings, now)
         {
             StoredLastIndex = stored.LastIndex,
@@ -66,7 +67,7 @@ public sealed class MachineCore
         _cargo.Duties = _duties;
         _cargo.Requests = _requests;
         _cargo.Barriers = _barriers;
-        _proposals = new Proposals(settings.Self, settings.Incarnation, _raft, _replica, _duties, _timing.Heartbeat * 2);
+        _proposals = new Proposals(settings.Self, incarnation, _raft, _replica, _duties, _timing.Heartbeat * 2, settings.PlantedBug);
         _departure = new Departure(settings, _raft, _replica, _holder, _local, _outputs);
         _restart = new Restart(settings, _raft, _replica, _holder, _local, _outputs);
         _storedLastIndex = stored.LastIndex;
@@ -143,7 +144,7 @@ public sealed class MachineCore
     {
         if (WakeAt != Instant.Never && now - WakeAt > _timing.Heartbeat)
         {
-            _duties.ExtendBy(now - WakeAt);
+            _duties.ExtendBy(Settings.PlantedBug.Is(PlantedBug.StalledLeaderBlames) ? TimeSpan.Zero : now - WakeAt);
             _raft.ExtendBy(now - WakeAt);
             _stalls.LoopWasLate(now - WakeAt, now);
         }
@@ -429,7 +430,7 @@ public sealed class MachineCore
                     : new Output.Noted(Severity.Debug, "replayed", happened.Sentence, happened.Service));
             }
 
-            if (_raft.IsLeader && entry.Index == _replica.NoOpIndex)
+            if (_raft.IsLeader && entry.Index == _replica.NoOpIndex && !Settings.PlantedBug.Is(PlantedBug.FirstRoundAtTick))
             {
                 _raft.BeginRound(now); // Rule 4: a new leader confirms at once, not at its next tick.
             }

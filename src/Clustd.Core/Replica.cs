@@ -32,7 +32,7 @@ internal sealed class Replica(Raft.Raft raft, ClusterState? stored, Instant star
     } = long.MaxValue;
 
     /// <summary>Rule 6: no confirmation, EndSession or Assign before the leader's own no-op is applied.</summary>
-    public bool MayDecide => raft.IsLeader && State.AppliedIndex >= NoOpIndex;
+    public bool MayDecide => raft.IsLeader && (State.AppliedIndex >= NoOpIndex || bug.Is(PlantedBug.DecidesBeforeNoOp));
 
     /// <summary>When this machine applied the entry; what an earlier start of it applied counts from this start (rule 11).</summary>
     public Instant AppliedAt(long index) => _appliedAt.TryGetValue(index, out var at) ? at : index <= _tookOver.Index ? _tookOver.At : startedAt;
@@ -46,7 +46,7 @@ internal sealed class Replica(Raft.Raft raft, ClusterState? stored, Instant star
     /// </summary>
     public Raft.LogEntry? ApplyNext(Instant now)
     {
-        if (State.AppliedIndex < raft.Log.Base.Index || State.AppliedIndex >= Math.Min(raft.CommitIndex, raft.DurableIndex))
+        if (State.AppliedIndex < raft.Log.Base.Index || State.AppliedIndex >= Math.Min(raft.CommitIndex, bug.Is(PlantedBug.AppliedBeforeFsync) ? raft.Log.LastIndex : raft.DurableIndex))
         {
             return null;
         }
@@ -68,13 +68,13 @@ internal sealed class Replica(Raft.Raft raft, ClusterState? stored, Instant star
     /// <summary>True when another machine's snapshot took the place of what was applied here. Its own disk comes first, as with entries.</summary>
     public bool TakeOverSnapshot(Instant now)
     {
-        if (State.AppliedIndex >= raft.Log.Base.Index || (raft.DurableIndex < raft.Log.Base.Index && bug != PlantedBug.SnapshotNotDurable))
+        if (State.AppliedIndex >= raft.Log.Base.Index || (raft.DurableIndex < raft.Log.Base.Index && !bug.Is(PlantedBug.SnapshotNotDurable)))
         {
             return false;
         }
 
         State = _toSave = raft.Snapshot!;
-        _tookOver = bug == PlantedBug.SnapshotCountsFromStart ? (0, startedAt) : (State.AppliedIndex, now);
+        _tookOver = bug.Is(PlantedBug.SnapshotCountsFromStart) ? (0, startedAt) : (State.AppliedIndex, now);
         return true;
     }
 
@@ -165,7 +165,7 @@ internal sealed class Replica(Raft.Raft raft, ClusterState? stored, Instant star
     {
         for (var index = FirstUnderWay; index <= raft.Log.LastIndex; index++)
         {
-            if (raft.Log[index].Command is Command.GrantGrace grant && grant.Session == session)
+            if (raft.Log[index].Command is Command.GrantGrace grant && grant.Session == session && !bug.Is(PlantedBug.GraceUnderWayIgnored))
             {
                 return true;
             }

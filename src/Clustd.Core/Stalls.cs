@@ -46,7 +46,7 @@ internal sealed class Stalls(MachineSettings settings, Raft.Raft raft, LeaderDut
 
     public void Continue(Instant now)
     {
-        if (settings.PlantedBug == PlantedBug.StalledLeaderStays)
+        if (settings.PlantedBug.Is(PlantedBug.StalledLeaderStays))
         {
             return;
         }

@@ -53,6 +53,16 @@ internal sealed class Checks(World world)
         _machines.Remove(machine.Id);
     }
 
+    /// <summary>All stores were wiped while nothing ran: what forms now is another cluster, with a log of its own. Tokens must grow all the same.</summary>
+    public void BeginsAnew()
+    {
+        _leaders.Clear();
+        _entries.Clear();
+        _committed.Clear();
+        _states.Clear();
+        (Newest, Leader) = (ClusterState.Empty, null);
+    }
+
     public void Departed(SimulatedMachine machine)
     {
         if (Newest.FeatureLevel >= FeatureLevels.Membership && Newest.Members.TryGetValue(machine.Id, out var member) && !member.Learner && Newest.Members.Values.Count(other => !other.Learner) == 2 && world.WasGoodbyeUndisturbed(machine))
@@ -183,6 +193,13 @@ internal sealed class Checks(World world)
     {
         var state = machine.Core!.State;
         var seen = _machines[machine.Id];
+        var raft = machine.Core.Consensus;
+        if (raft.IsLeader && raft.CommitIndex > seen.Committed && seen.Committed > 0 && machine.Log.TermAt(raft.CommitIndex) != raft.Term)
+        {
+            throw new ViolationException(Invariant.CommitsOwnTerm, $"{machine.Id}, leader of term {raft.Term}, commits up to {raft.CommitIndex}, an entry of term {machine.Log.TermAt(raft.CommitIndex)}");
+        }
+
+        seen.Committed = raft.CommitIndex;
         if (state.AppliedIndex == seen.Applied)
         {
             return;
@@ -384,7 +401,8 @@ internal sealed class Checks(World world)
 
             if (state.AppliedIndex > Newest.AppliedIndex)
             {
-                if (_granted.TryGetValue(name, out var last) && assignment.Token < last)
+                var isNew = Newest.Services.GetValueOrDefault(name)?.Assignment?.Token != assignment.Token;
+                if (_granted.TryGetValue(name, out var last) && (assignment.Token < last || (isNew && assignment.Token == last)))
                 {
                     throw new ViolationException(Invariant.TokensGrow, $"{name} is assigned with token {assignment.Token} after {last}");
                 }
@@ -410,6 +428,8 @@ internal sealed class Checks(World world)
     private sealed class Seen
     {
         public long Applied { get; set; }
+
+        public long Committed { get; set; }
 
         public Term Term { get; set; }
 

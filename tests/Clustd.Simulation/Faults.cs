@@ -101,7 +101,7 @@ internal sealed partial class Faults
     }
 
     private static ImmutableArray<(string Name, Action<Faults> Strike)> StrikesOf(Phase phase) =>
-        [.. All.Concat(OfMembership).Concat(OfCampaigns).Where(pattern => phase.Patterns.Contains(pattern.Name))];
+        [.. All.Concat(OfMembership).Concat(OfCampaigns).Concat(Aimed).Where(pattern => phase.Patterns.Contains(pattern.Name))];
 
     // In this phase only: what is planned beyond its end lapses.
     private Action Striking()

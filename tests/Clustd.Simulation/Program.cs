@@ -13,6 +13,11 @@ internal static class Program
 {
     public static int Main(string[] args)
     {
+        if (args.Contains("--zoo"))
+        {
+            return ZooProgram.Run(args);
+        }
+
         if (Array.IndexOf(args, "--rewrite-scenarios") is var rewrite and >= 0)
         {
             return Scripts.ScriptFiles.Rewrite(rewrite + 1 < args.Length ? args[rewrite + 1] : "");

@@ -146,6 +146,9 @@ internal sealed class Restarts(World world)
         });
     }
 
+    /// <summary>One restart, from which the daemon comes back too late or not at all.</summary>
+    public void StayAway(SimulatedMachine machine) => Restart(machine, ForGood());
+
     private void StrikeAgain(Phase phase)
     {
         if (!world.IsChaos || phase != world.Phase)

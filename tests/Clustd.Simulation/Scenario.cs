@@ -108,6 +108,9 @@ internal sealed record Scenario
     /// <summary>Local services that are not due are looked at as well, in every so many-th step of a machine, and nothing may come of it. 0: never.</summary>
     public int ChecksWhatIsOverlookedEvery { get; init; } = OverlookedEvery;
 
+    /// <summary>Every driver is started twice on every machine, under one name.</summary>
+    public bool HasDoubles { get; init; }
+
     /// <summary>P4 and P5 are judged too, not only what must never happen.</summary>
     public bool JudgesLiveness { get; init; } = true;
 

@@ -12,7 +12,11 @@ internal sealed partial class SimulatedDriver
         var end = new Instant(_lease.EndsAt!.Value);
         world.Events.At(machine.Clock.TrueTimeOf(end), () =>
         {
-            if (version == _leaseVersion && _mayRun && !_killing)
+            if (version == _leaseVersion && machine.LocalNow < end)
+            {
+                world.Events.At(Math.Max(machine.HostFrozenUntil, world.Events.Now + 1), PlanLeaseEnd); // The clock stood still meanwhile.
+            }
+            else if (version == _leaseVersion && _mayRun && !_killing)
             {
                 BeginKill(end);
             }

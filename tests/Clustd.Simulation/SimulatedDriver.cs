@@ -95,6 +95,17 @@ internal sealed partial class SimulatedDriver(World world, SimulatedMachine mach
         }
     }
 
+    /// <summary>Its connection to the daemon breaks, and both live on.</summary>
+    public void BreakConnection()
+    {
+        if (_connection is { } connection)
+        {
+            world.Note(machine.Id.Value, $"the connection of driver {Instance} breaks");
+            ToDaemon(new Input.DriverLost(connection));
+            ConnectionLost(connection);
+        }
+    }
+
     /// <summary>The host lost its power.</summary>
     public void Vanish()
     {

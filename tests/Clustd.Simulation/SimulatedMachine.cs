@@ -19,6 +19,7 @@ internal sealed partial class SimulatedMachine
     private long _tickGeneration;
     private long _connections;
     private int _wakesAtOnce;
+    private Instant _waitsSince;
     private (long Duration, bool WholeHost)? _freezeBeforeOutputs;
     private bool _holdsOutputs;
 
@@ -37,6 +38,12 @@ internal sealed partial class SimulatedMachine
         foreach (var plan in IsWitness ? [] : world.Scenario.Drivers)
         {
             Drivers.Add(new SimulatedDriver(world, this, plan, chance.Split()));
+        }
+
+        // Somebody started them twice.
+        foreach (var plan in world.Scenario.HasDoubles ? world.Scenario.Drivers : [])
+        {
+            Drivers.Add(new SimulatedDriver(world, this, plan, chance.Split()) { Suffix = "b" });
         }
     }
 
@@ -123,6 +130,7 @@ internal sealed partial class SimulatedMachine
         DaemonFrozenUntil = HostFrozenUntil;
         var stored = Disk.Read();
         Log = new LogMirror(stored.Base, stored.Entries);
+        _waitsSince = LocalNow;
         var scenario = _world.Scenario;
         var settings = new MachineSettings
         {
@@ -130,7 +138,7 @@ internal sealed partial class SimulatedMachine
             Address = AddressOf(Index),
             Addresses = [.. Enumerable.Range(0, scenario.Machines).Select(AddressOf).Order(StringComparer.Ordinal)],
             Lease = scenario.Lease,
-            Services = scenario.Services,
+            Services = _world.Definitions,
             Witness = IsWitness,
             Drivers = [.. (IsWitness ? [] : scenario.Drivers).Where(plan => plan.IsListed).Select(plan => new ListedDriver(plan.Name, plan.Service))],
             Incarnation = _chance.Bits(),
@@ -195,10 +203,27 @@ internal sealed partial class SimulatedMachine
         if (wholeHost)
         {
             HostFrozenUntil = Math.Max(HostFrozenUntil, until);
+            if (_world.Scenario.Bug.Is(PlantedBug.ClockStopsInSleep))
+            {
+                Sleep(Clock);
+            }
+
             _world.Events.At(until, () => _world.Acting.Recheck(this));
         }
 
         _world.Events.At(until, _world.Changed);
+    }
+
+    private void Sleep(SimulatedClock clock)
+    {
+        clock.Stop(_world.Events.Now);
+        _world.Events.At(HostFrozenUntil, () =>
+        {
+            if (_world.Events.Now >= HostFrozenUntil)
+            {
+                clock.Continue(_world.Events.Now);
+            }
+        });
     }
 
     /// <summary>The freeze falls between the next step and its outputs: what was decided before is done after.</summary>
@@ -232,7 +257,7 @@ internal sealed partial class SimulatedMachine
 
     private string AddressOf(int index) => $"{Prefix}{index + 1}:3001";
 
-    private SimulatedClock BootClock() => new(_chance.Between(0, 1_000_000_000), _world.Scenario.ClockRates[Index]);
+    private SimulatedClock BootClock() => new(_chance.Between(0, 1_000_000_000), _world.Scenario.ClockRates[Index] * (_world.Scenario.Bug.Is(PlantedBug.ClockSlewed) ? 5 : 1));
 
     private void EndDaemon()
     {
@@ -339,7 +364,8 @@ internal sealed partial class SimulatedMachine
 
     private void Step(Input input)
     {
-        var now = LocalNow;
+        var now = _world.Scenario.Bug.Is(PlantedBug.NowBeforeDequeue) ? _waitsSince : LocalNow;
+        _waitsSince = LocalNow;
         if (input is Input.RequestMade or Input.GoodbyeRequested or Input.RestartRequested)
         {
             IsLeaving |= input is Input.GoodbyeRequested;

@@ -17,6 +17,7 @@ internal sealed class World
     public World(Scenario scenario, Transcript transcript)
     {
         Scenario = scenario;
+        Definitions = scenario.Services;
         (Bound, End) = (scenario.Bound, scenario.End);
         Phase = scenario.IsCampaign ? scenario.Phases[0] : new Phase(0, scenario.ChaosEnd, scenario.FaultInterval, scenario.Patterns, scenario.RestartPatterns);
         Injections = new Injections(this);
@@ -41,6 +42,9 @@ internal sealed class World
     }
 
     public Scenario Scenario { get; }
+
+    /// <summary>The services that a machine's file names, as of its daemon's next start.</summary>
+    public System.Collections.Immutable.ImmutableArray<Core.Cluster.ServiceDefinition> Definitions { get; set; }
 
     /// <summary>The scenario's, reckoned once: asked for all the time.</summary>
     public long Bound { get; }

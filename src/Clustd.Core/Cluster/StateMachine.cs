@@ -15,19 +15,19 @@ public static class StateMachine
     {
         var next = entry.Command switch
         {
-            Command.Form form => Form(state, form),
+            Command.Form form => Form(state, form, bug),
             Command.NoOp noOp => state.Happened(entry, "leader-elected", $"{noOp.Leader} leads in term {entry.Term}.", machine: noOp.Leader),
             Command.ChangeMembers change => ChangeMembers(state, change, entry),
-            Command.OpenSession open => OpenSession(state, open, entry),
-            Command.EndSession end => EndSession(state, end, entry),
+            Command.OpenSession open => OpenSession(state, open, entry, bug),
+            Command.EndSession end => EndSession(state, end, entry, bug),
             Command.GrantGrace grant => GrantGrace(state, grant, entry, bug),
             Command.EndGrace end => EndGrace(state, end, entry, bug),
-            Command.DefineServices define => DefineServices(state, define, entry),
+            Command.DefineServices define => DefineServices(state, define, entry, bug),
             Command.Assign assign => Assign(state, assign, entry),
             Command.ReportRunning running => ReportRunning(state, running, entry),
             Command.ReportStarting starting => ReportStarting(state, starting, entry),
             Command.ReportStuck stuck => ReportStuck(state, stuck, entry),
-            Command.Release release => Release(state, release, entry),
+            Command.Release release => Release(state, release, entry, bug),
             Command.RequestMove move => RequestMove(state, move, entry),
             Command.AbortMove abort => AbortMove(state, abort, entry),
             Command.SetDrain drain => SetDrain(state, drain, entry),
@@ -39,10 +39,10 @@ public static class StateMachine
         return next with { AppliedIndex = entry.Index, AppliedTerm = entry.Term };
     }
 
-    private static ClusterState Form(ClusterState state, Command.Form form) => state with
+    private static ClusterState Form(ClusterState state, Command.Form form, PlantedBug bug) => state with
     {
         Cluster = form.Cluster,
-        EpochSeconds = form.EpochSeconds,
+        EpochSeconds = bug.Is(PlantedBug.EpochNotRaised) ? 1 : form.EpochSeconds,
         Lease = form.Lease,
         FeatureLevel = form.FeatureLevel,
         Members = form.Members.ToImmutableSortedDictionary(member => member.Machine, member => member),
@@ -55,19 +55,20 @@ public static class StateMachine
         return (state with { Members = members, Drained = state.Drained.Intersect(members.Keys) }).Happened(entry, "members-changed", change.Reason);
     }
 
-    private static ClusterState OpenSession(ClusterState state, Command.OpenSession open, LogEntry entry)
+    private static ClusterState OpenSession(ClusterState state, Command.OpenSession open, LogEntry entry, PlantedBug bug)
     {
         if (!state.Members.TryGetValue(open.Machine, out var member) || member.Store != open.Store || state.SessionOf(open.Machine) is not null)
         {
             return state;
         }
 
-        var session = new Session(new SessionId(entry.Index), open.Machine, open.Store, open.Lease);
+        var id = bug.Is(PlantedBug.SessionIdsReused) ? entry.Index - (entry.Index % 64) + state.Members.Keys.ToList().IndexOf(open.Machine) : entry.Index;
+        var session = new Session(new SessionId(id), open.Machine, open.Store, open.Lease);
         return (state with { Sessions = state.Sessions.Add(session.Id, session) })
             .Happened(entry, "session-opened", $"{open.Machine} is here: it holds a session and may run services.", machine: open.Machine);
     }
 
-    private static ClusterState EndSession(ClusterState state, Command.EndSession end, LogEntry entry)
+    private static ClusterState EndSession(ClusterState state, Command.EndSession end, LogEntry entry, PlantedBug bug)
     {
         if (!state.Sessions.TryGetValue(end.Session, out var session))
         {
@@ -86,7 +87,7 @@ public static class StateMachine
                     .With(name, service with
                     {
                         Assignment = null,
-                        Vacated = new Vacated(held.Machine, held.Token, held.KillTimeout, entry.Index),
+                        Vacated = new Vacated(held.Machine, held.Token, bug.Is(PlantedBug.KillTimeoutOfDefinition) ? service.Definition.KillTimeout : held.KillTimeout, entry.Index),
                         NextTarget = held.MoveTarget,
                         Reason = sentence,
                     })
@@ -105,7 +106,7 @@ public static class StateMachine
         }
 
         // Rule 16: added to those there are. A shorter one must not replace a longer one that drivers still count on.
-        var graces = bug == PlantedBug.GraceReplaced ? session.Graces.Clear() : session.Graces;
+        var graces = bug.Is(PlantedBug.GraceReplaced) ? session.Graces.Clear() : session.Graces;
         var grace = new RestartGrace(grant.Id, grant.Grace, grant.Drivers, entry.Index);
         return (state with { Sessions = state.Sessions.SetItem(session.Id, session with { Graces = graces.Add(grant.Id, grace) }) })
             .Happened(entry, "restart-announced", $"{session.Machine} restarts its daemon: its drivers go on without it, and for up to {grant.Grace.TotalSeconds:0.###} s nobody takes over.", machine: session.Machine);
@@ -113,17 +114,17 @@ public static class StateMachine
 
     private static ClusterState EndGrace(ClusterState state, Command.EndGrace end, LogEntry entry, PlantedBug bug)
     {
-        if (!state.Sessions.TryGetValue(end.Session, out var session) || (!session.Graces.ContainsKey(end.Id) && bug != PlantedBug.GraceEndedWithoutId))
+        if (!state.Sessions.TryGetValue(end.Session, out var session) || (!session.Graces.ContainsKey(end.Id) && !bug.Is(PlantedBug.GraceEndedWithoutId)))
         {
             return state; // Late: it is over already, and another one is not meant (rule 16).
         }
 
-        var graces = bug == PlantedBug.GraceEndedWithoutId ? session.Graces.Clear() : session.Graces.Remove(end.Id);
+        var graces = bug.Is(PlantedBug.GraceEndedWithoutId) ? session.Graces.Clear() : session.Graces.Remove(end.Id);
         return (state with { Sessions = state.Sessions.SetItem(session.Id, session with { Graces = graces }) })
             .Happened(entry, "restart-ended", $"The restart of {session.Machine} is over: no driver of it counts on its grace any more.", machine: session.Machine);
     }
 
-    private static ClusterState DefineServices(ClusterState state, Command.DefineServices define, LogEntry entry)
+    private static ClusterState DefineServices(ClusterState state, Command.DefineServices define, LogEntry entry, PlantedBug bug)
     {
         var services = state.Services.ToBuilder();
         foreach (var (name, service) in state.Services)
@@ -143,7 +144,8 @@ public static class StateMachine
                 : new ServiceState(definition, null, null, ImmutableSortedDictionary<MachineId, FailureRecord>.Empty, false) { Reason = "Newly defined." };
         }
 
-        return (state with { Services = services.ToImmutable() })
+        var tokens = bug.Is(PlantedBug.TokensForgotten) ? state.LastTokens.RemoveRange(state.LastTokens.Keys.Where(name => !state.Services.ContainsKey(name))) : state.LastTokens;
+        return (state with { Services = services.ToImmutable(), LastTokens = tokens })
             .Happened(entry, "services-defined", $"The services are now: {string.Join(", ", define.Services.Select(service => service.Name.Value))}.");
     }
 
@@ -194,21 +196,22 @@ public static class StateMachine
                 .Happened(entry, "stuck", stuck.Reason, stuck.Service, held.Machine, stuck.Token)
             : state;
 
-    private static ClusterState Release(ClusterState state, Command.Release release, LogEntry entry)
+    private static ClusterState Release(ClusterState state, Command.Release release, LogEntry entry, PlantedBug bug)
     {
         if (!state.Services.TryGetValue(release.Service, out var service))
         {
             return state;
         }
 
-        if (service.Vacated is { } vacated && vacated.Token == release.Token)
+        var isAny = bug.Is(PlantedBug.ReleaseOfAnyToken);
+        if (service.Vacated is { } vacated && (isAny || vacated.Token == release.Token))
         {
             return state // Rule 11: only the release of that very token ends the wait early.
                 .With(release.Service, service with { Vacated = null, Reason = release.Reason })
                 .Happened(entry, "released", release.Reason, release.Service, vacated.Machine, release.Token);
         }
 
-        if (service.Assignment is not { } held || held.Token != release.Token)
+        if (service.Assignment is not { } held || (held.Token != release.Token && !isAny))
         {
             return state;
         }

@@ -21,7 +21,7 @@ internal sealed class AnnouncedLevels(MachineSettings settings)
     public int Common(Raft.Raft raft, Instant now)
     {
         var levels = raft.Members.Values.Select(member => IsHere(member, raft, now) ? Of(member.Machine) ?? 1 : 1).Order().ToList();
-        if (settings.PlantedBug == PlantedBug.LevelByMajority)
+        if (settings.PlantedBug.Is(PlantedBug.LevelByMajority))
         {
             return levels[levels.Count - Raft.Quorum.Of(levels.Count)];
         }

@@ -137,7 +137,7 @@ internal sealed class Barriers(MachineSettings settings, Raft.Raft raft, Replica
             }
         }
 
-        if (settings.PlantedBug != PlantedBug.BarrierWithoutRound && raft.ConfirmedRound >= _roundUnderWay && _atLeader.Exists(waiting => waiting.Round == raft.NextRound))
+        if (!settings.PlantedBug.Is(PlantedBug.BarrierWithoutRound) && raft.ConfirmedRound >= _roundUnderWay && _atLeader.Exists(waiting => waiting.Round == raft.NextRound))
         {
             // One round at a time, at once and for all that wait: readers must not make more heartbeats than the network carries.
             _roundUnderWay = raft.NextRound;
@@ -147,7 +147,7 @@ internal sealed class Barriers(MachineSettings settings, Raft.Raft raft, Replica
         for (var i = 0; i < _atLeader.Count; i++)
         {
             var waiting = _atLeader[i];
-            if (waiting.Round > 0 && (waiting.Round <= raft.ConfirmedRound || settings.PlantedBug == PlantedBug.BarrierWithoutRound))
+            if (waiting.Round > 0 && (waiting.Round <= raft.ConfirmedRound || settings.PlantedBug.Is(PlantedBug.BarrierWithoutRound)))
             {
                 Answer(waiting, waiting.Index, "");
                 _atLeader.RemoveAt(i--);

@@ -81,13 +81,13 @@ internal sealed class LeaderDuties(MachineSettings settings, Raft.Raft raft, Rep
             return;
         }
 
-        if (!replica.State.Sessions.TryGetValue(stamp.Session, out var session) || session.Machine != from || replica.IsEnding(stamp.Session))
+        if (!replica.State.Sessions.TryGetValue(stamp.Session, out var session) || session.Machine != from || IsDead(stamp.Session))
         {
             return;
         }
 
         _sessions.StampReceived(stamp, round, raft.Log.LastIndex, now);
-        if (settings.PlantedBug == PlantedBug.EchoWithoutRound)
+        if (settings.PlantedBug.Is(PlantedBug.EchoWithoutRound))
         {
             SendConfirmed(session, long.MaxValue);
         }
@@ -194,14 +194,18 @@ internal sealed class LeaderDuties(MachineSettings settings, Raft.Raft raft, Rep
     public PlacementView ViewAt(Instant now) => new(
         replica.State,
         _reports,
-        index => settings.PlantedBug == PlantedBug.NoKillWait && replica.State.Services.Values.Any(service => service.Vacated?.Index == index)
+        index => (settings.PlantedBug.Is(PlantedBug.NoKillWait) && replica.State.Services.Values.Any(service => service.Vacated?.Index == index))
+            || (settings.PlantedBug.Is(PlantedBug.WaitOfFormerLeader) && index < replica.NoOpIndex)
             ? Instant.Origin
             : replica.AppliedAt(index),
         now);
 
+    /// <summary>Rule 7: its end is in the log, so nothing of it is accepted or confirmed any more.</summary>
+    private bool IsDead(SessionId session) => replica.IsEnding(session) && !settings.PlantedBug.Is(PlantedBug.StampsAfterEnd);
+
     private bool SendConfirmed(Session session, long round)
     {
-        if (replica.IsEnding(session.Id) || _sessions.TakeConfirmed(session.Id, round) is not { } confirmed)
+        if (IsDead(session.Id) || _sessions.TakeConfirmed(session.Id, round) is not { } confirmed)
         {
             return false;
         }
@@ -237,7 +241,7 @@ internal sealed class LeaderDuties(MachineSettings settings, Raft.Raft raft, Rep
 
     private Instant EndsAt(Session session)
     {
-        if (settings.PlantedBug == PlantedBug.GraceOfFormerLeader)
+        if (settings.PlantedBug.Is(PlantedBug.GraceOfFormerLeader))
         {
             session = session with { Graces = session.Graces.RemoveRange(session.Graces.Values.Where(grace => grace.Index < replica.NoOpIndex).Select(grace => grace.Id)) };
         }

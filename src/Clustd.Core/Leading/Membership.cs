@@ -15,8 +15,8 @@ internal sealed class Membership(MachineSettings settings, Raft.Raft raft, Repli
 {
     /// <summary>Only after an entry of the leader's own term is applied, so committed, and only when the change before it is (Ongaro, section 4.1, with his correction of 2015).</summary>
     private bool MayChange => raft.IsLeader && replica.State.FeatureLevel >= FeatureLevels.Membership
-        && (replica.MayDecide || settings.PlantedBug == PlantedBug.ChangeBeforeNoOp)
-        && (raft.IsMembershipCommitted || settings.PlantedBug == PlantedBug.TwoChangesAtOnce);
+        && (replica.MayDecide || settings.PlantedBug.Is(PlantedBug.ChangeBeforeNoOp))
+        && (raft.IsMembershipCommitted || settings.PlantedBug.Is(PlantedBug.TwoChangesAtOnce));
 
     /// <summary>Called in every step: proposes the next change that is due, if any.</summary>
     public void Decide(Instant now)
@@ -100,7 +100,7 @@ internal sealed class Membership(MachineSettings settings, Raft.Raft raft, Repli
                 continue;
             }
 
-            var learner = settings.PlantedBug != PlantedBug.WipedKeepsVote || member.Learner;
+            var learner = !settings.PlantedBug.Is(PlantedBug.WipedKeepsVote) || member.Learner;
             var members = raft.Members.SetItem(member.Machine, member with { Store = store, Address = met.Hello.Address, Witness = met.Hello.Witness, Learner = learner });
             if (member.Learner || HearsMajorityOf(members, now))
             {
@@ -114,7 +114,7 @@ internal sealed class Membership(MachineSettings settings, Raft.Raft raft, Repli
     /// <summary>Where two vote, neither decides anything alone: the one that leaves in good order gives its vote up, and the other one carries on.</summary>
     private Command.ChangeMembers? NeedlessVote()
     {
-        if (raft.Voters.Length != 2 || settings.PlantedBug == PlantedBug.GoodbyeKeepsVote)
+        if (raft.Voters.Length != 2 || settings.PlantedBug.Is(PlantedBug.GoodbyeKeepsVote))
         {
             return null;
         }

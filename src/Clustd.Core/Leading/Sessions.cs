@@ -38,13 +38,12 @@ internal sealed class Sessions(PlantedBug bug)
 
     public void Elected(IReadOnlyList<VoterMemory> voters, Instant now)
     {
-        _tracked.Clear();
-        _voters.Clear();
+        Deposed();
         _electedAt = now;
-        foreach (var voter in voters)
+        foreach (var voter in bug.Is(PlantedBug.OneVoterCounts) ? voters.Take(1) : voters)
         {
             var instants = new SortedDictionary<SessionId, Instant>();
-            var others = bug == PlantedBug.AgesLeftOut ? Instant.Origin : voter.Heard;
+            var others = bug.Is(PlantedBug.AgesLeftOut) ? Instant.Origin : voter.Heard;
             foreach (var age in voter.Ages)
             {
                 var instant = VoterAges.InstantOf(age.AgeMicroseconds, voter.Heard);
@@ -144,17 +143,17 @@ internal sealed class Sessions(PlantedBug bug)
     /// </summary>
     public Instant EndsAt(Session session, Instant openedAt, Func<long, Instant> appliedAt)
     {
-        var wait = bug == PlantedBug.NoStretch ? session.Lease : LeaseTiming.Stretch(session.Lease);
+        var wait = bug.Is(PlantedBug.NoStretch) ? session.Lease : LeaseTiming.Stretch(session.Lease);
         var extension = _tracked.TryGetValue(session.Id, out var tracked) ? tracked.Extension : TimeSpan.Zero;
         var ends = LastKnown(session, openedAt) + wait + extension;
-        if (session.Graces.IsEmpty)
+        if (session.Graces.IsEmpty || bug.Is(PlantedBug.GraceNotWaitedFor))
         {
             return ends;
         }
 
         foreach (var grace in session.Graces.Values)
         {
-            ends = Instant.Max(ends, appliedAt(grace.Index) + (bug == PlantedBug.NoStretch ? grace.Duration : LeaseTiming.Stretch(grace.Duration)));
+            ends = Instant.Max(ends, appliedAt(grace.Index) + (bug.Is(PlantedBug.NoStretch) ? grace.Duration : LeaseTiming.Stretch(grace.Duration)));
         }
 
         return ends;
@@ -173,7 +172,11 @@ internal sealed class Sessions(PlantedBug bug)
 
     public void Deposed()
     {
-        _tracked.Clear();
+        if (!bug.Is(PlantedBug.EarlierTermsRemembered))
+        {
+            _tracked.Clear();
+        }
+
         _voters.Clear();
     }
 

@@ -11,6 +11,7 @@ public sealed partial class Raft
     private Instant _leaderHeardAt = new(long.MinValue / 2);
     private bool _isLeaderLost;
     private Term _yieldedIn = new(-1);
+    private VoterMemory? _preVoteMemory;
 
     /// <summary>The leader's socket closed: its process is probably dead. Start at once, a little later for each rank, so that the first usually wins alone.</summary>
     private void LeaderLost(Instant now)
@@ -60,6 +61,7 @@ public sealed partial class Raft
         if (granted)
         {
             YieldTo(from, now);
+            _preVoteMemory = _bug.Is(PlantedBug.PreVoteAges) ? new VoterMemory(_cargo.AgesForVote(now), now) : null;
         }
 
         Send(from, new PeerBody.PreVoteAnswer(granted ? preVote.Term : Term, granted));
@@ -138,9 +140,13 @@ public sealed partial class Raft
         }
 
         // Rule 9: the ages travel with the vote itself; those of pre-votes would be too old.
-        var ages = granted && _bug != PlantedBug.AgesLeftOut ? _cargo.AgesForVote(now) : [];
+        var ages = !granted || _bug.Is(PlantedBug.AgesLeftOut) ? [] : _preVoteMemory is { } former ? AgesAsOf(former, now) : _cargo.AgesForVote(now);
         Send(from, new PeerBody.VoteAnswer(Term, granted, ages));
     }
+
+    // The planted bug PreVoteAges: what was true when the pre-vote was answered, and nothing that was heard since.
+    private static ImmutableArray<SessionAge> AgesAsOf(VoterMemory former, Instant now) =>
+        [.. former.Ages.Select(age => age with { AgeMicroseconds = age.AgeMicroseconds + (now.Microseconds - former.Heard.Microseconds) })];
 
     private void OnVoteAnswer(MachineId from, PeerBody.VoteAnswer answer, Instant now)
     {
@@ -156,7 +162,7 @@ public sealed partial class Raft
 
     private void CountVote(MachineId voter, ImmutableArray<SessionAge> ages, Instant now)
     {
-        _votes[voter] = new VoterMemory(_bug == PlantedBug.AgesLeftOut ? [] : ages, now);
+        _votes[voter] = new VoterMemory(_bug.Is(PlantedBug.AgesLeftOut) ? [] : ages, now);
         if (VotersAmong(_votes.Keys) >= Quorum.Of(Voters.Length) && _votes.ContainsKey(_self))
         {
             BecomeLeader(now);

@@ -125,7 +125,7 @@ public sealed partial class Raft
     private long ReachedByMajority(long own, Func<PeerProgress, long> valueOf)
     {
         _reached.Clear();
-        foreach (var voter in _bug == PlantedBug.MajorityOfOldMembership && !IsMembershipCommitted ? FormerVoters : Voters)
+        foreach (var voter in _bug.Is(PlantedBug.MajorityOfOldMembership) && !IsMembershipCommitted ? FormerVoters : Voters)
         {
             _reached.Add(voter == _self ? own : _peers.TryGetValue(voter, out var progress) ? valueOf(progress) : 0);
         }

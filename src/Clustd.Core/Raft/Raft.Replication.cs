@@ -157,8 +157,9 @@ public sealed partial class Raft
         // Beside a snapshot only the heartbeat goes out: the answer brings the stamp, and says when the follower has caught up.
         var previous = needsSnapshot ? Log.Base.Index : progress.NextIndex - 1;
         var entries = !needsSnapshot && progress.NextIndex - progress.MatchIndex <= EntriesUnderWay ? Log.Slice(progress.NextIndex, EntriesPerMessage) : [];
+        var listed = _bug.Is(PlantedBug.ListIncomplete) && !IsMembershipCommitted ? [] : ages;
         Send(machine, new PeerBody.Append(
-            Term, new LogPosition(previous, Log.TermAt(previous)), [.. entries], CommitIndex, _round, ages, _cargo.KnownReport(machine)));
+            Term, new LogPosition(previous, Log.TermAt(previous)), [.. entries], CommitIndex, _round, listed, _cargo.KnownReport(machine)));
         progress.NextIndex += entries.Count; // Optimistic: a loss shows as a mismatch at the next heartbeat.
     }
 
@@ -201,7 +202,7 @@ public sealed partial class Raft
         }
 
         _lastRound = append.Round;
-        _cargo.AgesReceived(append.Ages, now);
+        _cargo.AgesReceived(_bug.Is(PlantedBug.LearnersForget) && !IsVoter ? [] : append.Ages, now);
 
         var report = _cargo.ReportUnlessKnown(append.KnownReport);
         if (!Log.Has(append.Previous.Index, append.Previous.Term))
@@ -244,7 +245,7 @@ public sealed partial class Raft
     /// <summary>Acknowledges what is durable; the rest follows when the disk has answered.</summary>
     private void AnswerAppend(MachineId leader, Instant now, MachineReport? report = null)
     {
-        _acknowledgedIndex = Math.Min(_matchedIndex, _disk.DurableIndex);
+        _acknowledgedIndex = _bug.Is(PlantedBug.AcknowledgedBeforeFsync) ? _matchedIndex : Math.Min(_matchedIndex, _disk.DurableIndex);
         Send(leader, new PeerBody.AppendAnswer(Term, true, _acknowledgedIndex, Term.Zero, 0, _lastRound, _cargo.StampFor(now), report));
     }
 
@@ -293,7 +294,11 @@ public sealed partial class Raft
         }
 
         _cargo.AnswerReceived(from, answer.Stamp, answer.Report, now);
-        ConfirmRound(now);
+        if (!_bug.Is(PlantedBug.EchoAtTick))
+        {
+            ConfirmRound(now);
+        }
+
         if (IsLeader && !isAtOdds && progress.NextIndex <= Log.LastIndex && !NeedsSnapshot(progress) && progress.NextIndex - progress.MatchIndex <= EntriesUnderWay)
         {
             SendAppend(from, progress, now);
@@ -354,7 +359,7 @@ public sealed partial class Raft
     private void AdvanceCommit()
     {
         var reached = ReachedByMajority(_disk.DurableIndex, progress => progress.MatchIndex);
-        if (reached > CommitIndex && Log.TermAt(reached) == Term)
+        if (reached > CommitIndex && (Log.TermAt(reached) == Term || _bug.Is(PlantedBug.FormerTermCommitted)))
         {
             CommitIndex = reached;
             _isCommitNews = true;

@@ -288,7 +288,7 @@ public sealed partial class Raft
     private void SaveHardState(HardState hardState)
     {
         HardState = hardState;
-        _disk.Save(_bug == PlantedBug.VoteNotPersisted ? hardState with { Vote = null } : hardState);
+        _disk.Save(_bug.Is(PlantedBug.VoteNotPersisted) ? hardState with { Vote = null } : hardState);
     }
 
     private void OnSetBack(MachineId from, PeerBody.SetBack setBack)

@@ -37,7 +37,7 @@ internal sealed class Demotion(LocalService service, LocalRun run, Moment moment
             stuck.AddRange(ownStuck);
         }
 
-        if (left.Count > 0)
+        if (left.Count > 0 && !moment.Settings.PlantedBug.Is(PlantedBug.ReleasedWhenTold))
         {
             return (LocalPhase.Demoting, $"driver {left[0].Name} is stopping, because {run.StopReason}");
         }
@@ -122,7 +122,7 @@ internal sealed class Demotion(LocalService service, LocalRun run, Moment moment
     private (LocalPhase Phase, string Reason) Release(string? stuckReason)
     {
         // Rule 14: "all acknowledged" over drivers that have not come back yet is no proof.
-        if (run.Inherited && !moment.IsOver(freshUntil))
+        if (run.Inherited && !moment.IsOver(freshUntil) && !moment.Settings.PlantedBug.Is(PlantedBug.ReleasedOverNoDrivers))
         {
             return (LocalPhase.WaitingForLeaseEnd, "the daemon has just started: a driver that has not come back yet may still run until its lease is over");
         }

@@ -297,9 +297,10 @@ internal sealed class LocalService(ServiceName name)
         var token = service?.Vacated is { } vacated && vacated.Machine == moment.Settings.Self ? vacated.Token
             : mine is not null && moment.LeavingReason is not null ? mine.Token
             : Token.None;
-        var proven = _begunToken == token && _inheritedToken != token;
+        var isBroken = moment.Settings.PlantedBug.Is(PlantedBug.ReleasedAtStart);
+        var proven = (_begunToken == token && _inheritedToken != token) || isBroken;
         // Rule 14 once more, whoever was left out above: nothing is over while something may run.
-        if (token != Token.None && !MayRun(moment) && (proven || moment.IsOver(freshUntil)))
+        if (token != Token.None && (isBroken || !MayRun(moment)) && (proven || moment.IsOver(freshUntil)))
         {
             WantRelease(moment, new Command.Release(Name, token, $"The lease was over; all that ran '{Name}' on this machine has stopped.", false));
         }

@@ -107,7 +107,7 @@ public sealed partial class LocalServices
         foreach (var instance in _instances)
         {
             var first = _active.GetValueOrDefault(instance.Name);
-            if ((first is not null && !ReferenceEquals(first, instance)) || (first is not null && moment.MayRunAnything(first)))
+            if ((first is not null && !ReferenceEquals(first, instance)) || (first is not null && moment.KeepsOthersOut(first)))
             {
                 continue; // Looked at once per name: with the active one, or with the first that there is.
             }
@@ -145,7 +145,7 @@ public sealed partial class LocalServices
     {
         foreach (var instance in _instances)
         {
-            if (instance.Name == name && moment.MayRunAnything(instance))
+            if (instance.Name == name && moment.KeepsOthersOut(instance))
             {
                 return instance;
             }

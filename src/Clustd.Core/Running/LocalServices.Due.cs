@@ -39,7 +39,7 @@ public sealed partial class LocalServices
             }
         }
 
-        if (now >= _serviceDueAt && _settings.PlantedBug != PlantedBug.DeadlineOverlooked)
+        if (now >= _serviceDueAt && !_settings.PlantedBug.Is(PlantedBug.DeadlineOverlooked))
         {
             foreach (var service in _services.Values)
             {

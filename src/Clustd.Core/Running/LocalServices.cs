@@ -186,7 +186,7 @@ public sealed partial class LocalServices
             return; // an answer to a call of a former connection: what it did is unknown, the level is told again
         }
 
-        if (_settings.PlantedBug != PlantedBug.AnswerOverlooked)
+        if (!_settings.PlantedBug.Is(PlantedBug.AnswerOverlooked))
         {
             MarkFor(instance, service);
         }
@@ -374,7 +374,7 @@ public sealed partial class LocalServices
 
     private Command? EndOfGrace(Moment moment) =>
         moment.Hold.IsHeld(moment.Now) && moment.State.Sessions.TryGetValue(moment.Hold.Session, out var session) && !session.Graces.IsEmpty
-            ? _former.EndOfGrace(session, moment, _settings.GraceId, atOnce: _settings.PlantedBug == PlantedBug.GraceEndedAtOnce)
+            ? _former.EndOfGrace(session, moment, _settings.GraceId, atOnce: _settings.PlantedBug.Is(PlantedBug.GraceEndedAtOnce))
             : null;
 
     private bool IsActive(DriverInstance instance) => ReferenceEquals(_active.GetValueOrDefault(instance.Name), instance);

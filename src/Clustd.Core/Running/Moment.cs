@@ -107,6 +107,9 @@ internal sealed class Moment(
         return false;
     }
 
+    /// <summary>One active instance of a driver's name: whoever may still run anything keeps the others out.</summary>
+    public bool KeepsOthersOut(DriverInstance instance) => MayRunAnything(instance) && !settings.PlantedBug.Is(PlantedBug.SecondInstanceLetIn);
+
     /// <summary>It holds this lease from now on.</summary>
     public void ExtendLease(DriverInstance instance, Instant until)
     {
@@ -141,7 +144,7 @@ internal sealed class Moment(
         }
 
         calls.KillDueAt = kill ? calls.KillDueAt ?? now + LeaseTiming.Stretch(limit) : calls.KillDueAt;
-        if (calls.UnderWay is { } call)
+        if (calls.UnderWay is { } call && !(settings.PlantedBug.Is(PlantedBug.StartAfterItsStop) && calls.Answered(call.Sequence, "not waited for") is not null))
         {
             if (call.IsMaster && calls.Cancel())
             {
@@ -162,6 +165,11 @@ internal sealed class Moment(
 
     private bool IsGone(DriverInstance instance, DriverCalls calls, ServiceName service)
     {
+        if (settings.PlantedBug.Is(PlantedBug.LostConnectionIsStop) && !instance.IsConnected)
+        {
+            return true;
+        }
+
         if (instance.GraceAfterLease(calls, KillTimeoutOf(service), Guard) is not { } grace)
         {
             return false;

@@ -139,7 +139,7 @@ internal sealed class Promotion(LocalService service, LocalRun run, Moment momen
 
         foreach (var other in moment.Instances)
         {
-            if (!ReferenceEquals(other, instance) && other.Name == instance.Name && moment.MayRunAnything(other))
+            if (!ReferenceEquals(other, instance) && other.Name == instance.Name && moment.KeepsOthersOut(other))
             {
                 return $"another instance of driver {instance.Name} may still run: one at a time";
             }

@@ -62,7 +62,7 @@ internal sealed class SessionHolder(MachineId self, StoreId store, ulong incarna
             return false;
         }
 
-        var until = LeaseTiming.HeldUntil(echo.At, echo.Lease);
+        var until = bug.Is(PlantedBug.NoGuard) ? echo.At + echo.Lease : LeaseTiming.HeldUntil(echo.At, echo.Lease);
         if (_ordinary.Session == echo.Session && until <= _ordinary.Until)
         {
             return false;
@@ -104,9 +104,9 @@ internal sealed class SessionHolder(MachineId self, StoreId store, ulong incarna
         }
 
         _asked = null;
-        if (_ordinary.Session == session.Id && _ordinary.IsHeld(now))
+        if (_ordinary.Session == session.Id && (_ordinary.IsHeld(now) || bug.Is(PlantedBug.LateGraceTaken)))
         {
-            _grace = (session.Id, (bug == PlantedBug.GraceFromApplied ? now : asked.AskedAt) + grace.Duration - LeaseTiming.GuardOf(session.Lease));
+            _grace = (session.Id, (bug.Is(PlantedBug.GraceFromApplied) ? now : asked.AskedAt) + grace.Duration - LeaseTiming.GuardOf(session.Lease));
         }
     }
 
@@ -115,7 +115,7 @@ internal sealed class SessionHolder(MachineId self, StoreId store, ulong incarna
     {
         if (!ReferenceEquals(_ownOf, state.Sessions))
         {
-            _own = state.SessionOf(self) is { } session && session.Store == store ? session : null;
+            _own = state.SessionOf(self) is { } session && (session.Store == store || bug.Is(PlantedBug.SessionOfAnotherStore)) ? session : null;
             _ownOf = state.Sessions;
         }
 
