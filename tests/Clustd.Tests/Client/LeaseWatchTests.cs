@@ -25,7 +25,7 @@ public class LeaseWatchTests
     public void A_lease_that_is_running_out_is_renewed_more_often()
     {
         watch.Due(1_000);
-        watch.Lease.Answered(1_000, 250, 1_010);
+        watch.Lease.Answered(1_000, 190, 1_010);
         watch.NextAt().ShouldBe(1_012);
         watch.Due(1_012).ShouldBe(LeaseDue.Renew);
         watch.Lease.Answered(1_012, 600, 1_015);
