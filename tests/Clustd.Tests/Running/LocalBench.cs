@@ -16,7 +16,7 @@ internal sealed class LocalBench
     private long _connections;
     private long _index = 100;
 
-    public LocalBench(string[]? listed = null, long storedLastIndex = 0, OnStopFailure onStopFailure = OnStopFailure.Block, double sessionLease = 1, RestartGrace[]? graces = null)
+    public LocalBench(string[]? listed = null, long storedLastIndex = 0, OnStopFailure onStopFailure = OnStopFailure.Block, double sessionLease = 1, RestartGrace[]? graces = null, double formerKillTimeout = 0)
     {
         var definition = new ServiceDefinition { Name = Web, OnStopFailure = onStopFailure };
         State = new ClusterState
@@ -35,7 +35,7 @@ internal sealed class LocalBench
                 Self = Self, Address = "a:1", Addresses = ["a:1"], Lease = TimeSpan.FromSeconds(1), Incarnation = 7, Seed = 1, WallClockSeconds = 1, ChecksWhatIsOverlookedEvery = 1,
                 Drivers = [.. (listed ?? []).Select(name => new ListedDriver(new DriverName(name), Web))],
             },
-            Now) { StoredLastIndex = storedLastIndex, FormerGraces = [.. graces ?? []] };
+            Now) { StoredLastIndex = storedLastIndex, FormerGraces = [.. graces ?? []], FormerKillTimeouts = new SortedDictionary<ServiceName, TimeSpan> { [Web] = TimeSpan.FromSeconds(formerKillTimeout) } };
         Hold(seconds: 1000);
     }
 
@@ -112,6 +112,13 @@ internal sealed class LocalBench
     {
         State = State with { LastTokens = State.LastTokens.SetItem(Web, new Token(token)) };
         return this;
+    }
+
+    /// <summary>The session under which it was granted has ended: whoever is chosen next waits until it is dead.</summary>
+    public LocalBench Vacated(long token)
+    {
+        KnowsLastToken(token);
+        return Set(service => service with { Assignment = null, Vacated = new Vacated(Self, new Token(token), TimeSpan.FromMilliseconds(500), ++_index) });
     }
 
     public LocalBench Released() => Set(service => service with { Assignment = null });

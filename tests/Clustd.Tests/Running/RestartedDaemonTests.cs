@@ -87,6 +87,48 @@ public class RestartedDaemonTests
         bench.Answer(app).Local.Wanted.OfType<Command.Release>().ShouldNotBeEmpty();
     }
 
+    [Fact] // Rule 14, seed 186. Wrong program: leaves alone what it may yet take up again, and releases it after a while as if nothing ran.
+    public void What_a_driver_runs_after_its_session_has_ended_is_stopped_before_it_is_released()
+    {
+        var bench = Back().NotHeld().Vacated(Token);
+        var app = bench.Register("app", states: Runs);
+        bench.Told.ShouldBe(["1:kill"]);
+
+        bench.Local.Wanted.ShouldBeEmpty();
+        bench.Answer(app).Pass(20).Local.Wanted.OfType<Command.Release>().Single().Token.ShouldBe(new Token(Token));
+    }
+
+    [Fact] // Rule 12, campaign 3030. Wrong program: reckons with the kill_timeout that is defined, and goes while a driver uses up the one that it was granted.
+    public void A_daemon_that_has_not_applied_its_log_yet_reckons_with_the_longest_kill_timeout_that_its_store_tells_of()
+    {
+        var bench = new LocalBench(storedLastIndex: 1_000_000, formerKillTimeout: 5);
+        bench.Pass(2);
+        bench.Register("app");
+        bench.Local.Leave("maintenance", bench.Now);
+        bench.Step().Local.IsEmpty.ShouldBeFalse("a driver that says nothing of what it runs may run what its former daemon granted");
+
+        var other = new LocalBench(storedLastIndex: 1_000_000);
+        other.Pass(2);
+        other.Register("app");
+        other.Local.Leave("maintenance", other.Now);
+        other.Step().Local.IsEmpty.ShouldBeTrue();
+    }
+
+    [Fact] // Campaign 67. Wrong program: keeps from everybody what it cannot begin.
+    public void What_was_granted_and_cannot_be_applied_here_is_given_back_and_never_begun()
+    {
+        var bench = new LocalBench(["app"]);
+        var app = bench.Register("app");
+        bench.Answer(app);
+        bench.Local.Refuse(new Command.Assign(LocalBench.Web, LocalBench.Self, new SessionId(50), new Token(Token), TimeSpan.FromMilliseconds(500), "chosen"), "its disk does not answer");
+        bench.Step().Local.Wanted.ShouldBe([new Command.Release(LocalBench.Web, new Token(Token), "its disk does not answer", false)]);
+
+        bench.KnowsLastToken(Token).Assign(Token); // The disk has answered meanwhile.
+        bench.Told.ShouldBeEmpty();
+        bench.Local.Wanted.OfType<Command.Release>().Single().Token.ShouldBe(new Token(Token));
+        bench.Released().Local.Wanted.ShouldBeEmpty();
+    }
+
     [Fact] // Wrong program: everybody gets the long lease, also whom the grace does not name and the next daemon does not know of.
     public void Only_the_drivers_that_the_grace_names_get_more_than_the_ordinary_lease()
     {
