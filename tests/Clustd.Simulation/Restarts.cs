@@ -203,7 +203,8 @@ internal sealed class Restarts(World world)
     {
         var grace = _graces[machine];
         var acts = world.Acting.Acts.Where(act => act.Machine == machine && !act.IsExcused).ToImmutableArray();
-        var isSettled = world.Events.Now - world.ChangedAt > world.Bound
+        // An earlier grace that nobody ended, because its machine lost its power, is over only when some daemon has waited it out.
+        var isSettled = world.Events.Now - world.ChangedAt > world.Bound && world.Checks.Newest.SessionOf(machine.Id) is { Graces.IsEmpty: true }
             && acts.All(act => world.Checks.Newest.Services.GetValueOrDefault(act.Service)?.Assignment is { State: AssignmentState.Running } held && held.Token == act.Token)
             && !world.Scenario.Services.Any(service => service.Failback)
             && _plans.Count == 0 && world.Machines.All(other => other.Answers && other.Core!.Hold.IsHeld(other.LocalNow)
