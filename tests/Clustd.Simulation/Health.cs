@@ -148,7 +148,8 @@ internal sealed class Health(World world)
 
     private ViolationException NoMaster(ServiceName service) =>
         new(Invariant.MajorityHasMaster, $"{service} has no master, though [{string.Join(", ", Clique().Select(machine => machine.Id))}] have been well for {world.Events.Now - _changedAt} µs; "
-            + $"the bound is {world.Bound} µs; the cluster says: {world.Checks.Newest.Services.GetValueOrDefault(service)}");
+            + $"the bound is {world.Bound} µs; the cluster says: {world.Checks.Newest.Services.GetValueOrDefault(service)}; "
+            + string.Join("; ", Clique().SelectMany(machine => machine.Core!.Local.View.Where(view => view.Service == service).Select(view => $"{machine.Id} says: {view.Phase}, {view.Reason}"))));
 
     private bool MustHaveMaster(ServiceName service)
     {

@@ -84,7 +84,7 @@ internal sealed class Membership(MachineSettings settings, Raft.Raft raft, Repli
 
         var left = raft.Members.Remove(machine);
         return !member.Learner && !HearsMajorityOf(left, now)
-            ? Refused($"Cannot remove {machine}: too few of the other machines answer, so nothing could be decided without it. Bring them back first.")
+            ? Refused($"Cannot remove {machine}: too few of the other machines answer, disks included, so nothing could be decided without it. Bring them back first.")
             : Change(left, $"{machine} is no longer a member, because an operator removed it.");
     }
 
@@ -151,8 +151,11 @@ internal sealed class Membership(MachineSettings settings, Raft.Raft raft, Repli
     private bool HearsMajorityOf(ImmutableSortedDictionary<MachineId, Member> members, Instant now)
     {
         var voters = members.Values.Where(member => !member.Learner).ToList();
-        return voters.Count > 0 && voters.Count(voter => raft.IsHeard(voter.Machine, now)) >= Quorum.Of(voters.Count);
+        return voters.Count > 0 && voters.Count(voter => raft.IsHeard(voter.Machine, now) && !IsStalled(voter.Machine)) >= Quorum.Of(voters.Count);
     }
+
+    // It answers, and writes nothing down: a change that needs it would be stuck half-way (campaign 112319).
+    private bool IsStalled(MachineId machine) => duties.Reports.TryGetValue(machine, out var report) && report.Stalled is not null;
 
     private MachineId? CloneOf(StoreId store)
     {

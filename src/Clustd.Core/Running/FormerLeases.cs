@@ -11,43 +11,65 @@ namespace Clustd.Core.Running;
 internal sealed class FormerLeases
 {
     private readonly Instant _startedAt;
+    private readonly SessionId _session;
     private readonly SortedDictionary<GraceDriver, TimeSpan> _named = [];
     private readonly SortedSet<GraceDriver> _unheard;
     private readonly SortedSet<GraceDriver> _ordinary = [];
+    private ImmutableArray<RestartGrace> _open;
 
-    public FormerLeases(Instant startedAt, ImmutableArray<RestartGrace> graces)
+    /// <param name="session">The one that the graces belong to.</param>
+    public FormerLeases(Instant startedAt, SessionId session, ImmutableArray<RestartGrace> graces)
     {
         _startedAt = startedAt;
-        foreach (var grace in graces)
-        {
-            foreach (var driver in grace.Drivers)
-            {
-                _named[driver] = _named.TryGetValue(driver, out var known) && known > grace.Duration ? known : grace.Duration;
-            }
-        }
-
+        _session = session;
+        _open = graces;
+        Name();
         _unheard = [.. _named.Keys];
-        Longest = graces.IsDefaultOrEmpty ? TimeSpan.Zero : graces.Max(grace => grace.Duration);
     }
 
-    /// <summary>The longest grace that was open when this daemon started; zero: none.</summary>
-    public TimeSpan Longest { get; }
+    /// <summary>The longest grace that was open when this daemon started, and may still be; zero: none.</summary>
+    public TimeSpan Longest { get; private set; }
+
+    /// <summary>
+    /// What is applied now shows a grace ended, although the store knew it open: every driver that it names had said that it holds no more than the ordinary lease. Or it was never
+    /// granted at all: it stood in the log only, where another entry has taken its place, and nobody counts on what is not applied (decision 0004). Either way it binds nobody any
+    /// more; waited for, a service had no master for as long as that grace (campaign 48).
+    /// </summary>
+    /// <returns>True if that is news.</returns>
+    public bool Applied(ClusterState state, MachineId self)
+    {
+        if (_open.IsEmpty || state.SessionOf(self) is not { } session || session.Id != _session)
+        {
+            return false;
+        }
+
+        var open = _open.RemoveAll(grace => state.AppliedIndex >= grace.Index && !session.Graces.ContainsKey(grace.Id));
+        if (open.Length == _open.Length)
+        {
+            return false;
+        }
+
+        _open = open;
+        Name();
+        _unheard.IntersectWith(_named.Keys);
+        return true;
+    }
 
     /// <summary>
     /// The graces of this machine that its stored log leaves open. A former daemon counted only on a grace that was on this disk. What stands behind it and may not be
     /// committed is no danger: whoever proposed the end of a grace, or of the session, knew that nobody counted on it any more.
     /// </summary>
-    public static ImmutableArray<RestartGrace> GracesIn(StoredState stored, MachineId self)
+    public static (SessionId Session, ImmutableArray<RestartGrace> Graces) GracesIn(StoredState stored, MachineId self)
     {
         var start = stored.Snapshot ?? ClusterState.Empty;
         var mayBeOpen = start.SessionOf(self) is { Graces.IsEmpty: false } || stored.Entries.Any(entry => entry.Command is Command.GrantGrace);
         if (!mayBeOpen)
         {
-            return [];
+            return (SessionId.None, []);
         }
 
         var state = stored.Entries.Where(entry => entry.Index > start.AppliedIndex).Aggregate(start, StateMachine.Apply);
-        return state.SessionOf(self) is { } session && session.Store == stored.Store ? [.. session.Graces.Values] : [];
+        return state.SessionOf(self) is { } session && session.Store == stored.Store ? (session.Id, [.. session.Graces.Values]) : (SessionId.None, []);
     }
 
     /// <summary>
@@ -127,6 +149,20 @@ internal sealed class FormerLeases
         }
 
         return null;
+    }
+
+    private void Name()
+    {
+        _named.Clear();
+        foreach (var grace in _open)
+        {
+            foreach (var driver in grace.Drivers)
+            {
+                _named[driver] = _named.TryGetValue(driver, out var known) && known > grace.Duration ? known : grace.Duration;
+            }
+        }
+
+        Longest = _open.IsEmpty ? TimeSpan.Zero : _open.Max(grace => grace.Duration);
     }
 
     private Instant Until(TimeSpan lease, TimeSpan grace) => _startedAt + LeaseTiming.Stretch(lease > grace ? lease : grace);

@@ -15,7 +15,7 @@ internal sealed class LocalService(ServiceName name)
     // Asked for and not yet seen applied: it may come true at any time, so nothing may ever start under its token again.
     private Command.Release? _release;
 
-    // Given back without ever having begun: see Refuse.
+    // The newest that was given back without ever having begun; so were all before it: see Refuse.
     private Command.Release? _refused;
 
     public ServiceName Name { get; } = name;
@@ -61,7 +61,7 @@ internal sealed class LocalService(ServiceName name)
     /// </summary>
     public bool Refuse(Token token, string reason)
     {
-        if (_refused?.Token == token)
+        if (token <= _refused?.Token)
         {
             return false;
         }
@@ -69,6 +69,9 @@ internal sealed class LocalService(ServiceName name)
         _refused = new Command.Release(Name, token, reason, false);
         return true;
     }
+
+    // What is applied here may lag behind: a token that was given back some grants ago may only now become this machine's (campaign 111255: two masters).
+    private bool IsRefused(Token token) => token <= _refused?.Token;
 
     /// <summary>What this driver runs for this service is to end now, so its lease is not renewed.</summary>
     public bool Starves(DriverCalls calls) =>
@@ -85,12 +88,16 @@ internal sealed class LocalService(ServiceName name)
             EndRun(moment, mine, held, lapsed);
         }
 
-        if (_refused is { } refused && (moment.State.LastTokenOf(Name) < refused.Token || mine?.Token == refused.Token))
+        if (_refused is { } refused && moment.State.LastTokenOf(Name) < refused.Token)
         {
             moment.Wanted.Add(refused);
         }
+        else if (mine is not null && IsRefused(mine.Token))
+        {
+            moment.Wanted.Add(_refused! with { Token = mine.Token });
+        }
 
-        if (_run is null && held && !moment.IsRestarting && mine!.Token != _release?.Token && mine.Token != _refused?.Token)
+        if (_run is null && held && !moment.IsRestarting && mine!.Token != _release?.Token && !IsRefused(mine.Token))
         {
             Begin(moment, mine, freshUntil, storedLastIndex, nextRun());
         }

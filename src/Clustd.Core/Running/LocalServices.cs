@@ -58,7 +58,7 @@ public sealed partial class LocalServices
     {
         _settings = settings;
         _startedAt = startedAt;
-        _former = new FormerLeases(startedAt, []);
+        _former = new FormerLeases(startedAt, SessionId.None, []);
         _listed = new ListedDrivers(settings.Drivers);
         _report = new ReadinessReport(settings, _listed);
         _nextSequence = () => ++_sequence;
@@ -79,9 +79,9 @@ public sealed partial class LocalServices
     private bool IsFirst => StoredLastIndex == 0 && !_hasJoined;
 
     /// <summary>Restart graces that former daemons of this machine may have handed out; see <see cref="FormerLeases.GracesIn"/>.</summary>
-    public ImmutableArray<RestartGrace> FormerGraces
+    public (SessionId Session, ImmutableArray<RestartGrace> Graces) FormerGraces
     {
-        init => _former = new FormerLeases(_startedAt, value);
+        init => _former = new FormerLeases(_startedAt, value.Session, value.Graces);
     }
 
     /// <summary>See <see cref="FormerLeases.KillTimeoutsIn"/>.</summary>
@@ -316,6 +316,11 @@ public sealed partial class LocalServices
         // The clock passed the end of the hold before it was extended, as after a freeze: whoever renewed in time has stopped meanwhile.
         var lapsed = _lastHold != SessionHold.None && now >= _lastHold.Until;
         MarkWhatChanged(state, hold, lapsed, now);
+        if (_former.Applied(state, _settings.Self))
+        {
+            _due.MarkAll();
+        }
+
         outputs.AddRange(_notes);
         _notes.Clear();
         Welcome(outputs);
@@ -337,10 +342,12 @@ public sealed partial class LocalServices
         GraceEnd = EndOfGrace(moment);
 
         Forget(moment);
-        IsEmpty = _leavingReason is not null && _areEmpty;
+        var knowsAllAt = KnowsAllAt();
+        IsEmpty = _leavingReason is not null && _areEmpty && now >= knowsAllAt;
         _report.Close(_leavingReason is not null || _graceDrivers is not null, WantsNoVote, Stalled);
         WakeAt = Instant.Min(_ownDeadlines.Earliest, _serviceDueAt);
         WakeAt = hold.IsHeld(now) && _hasRun ? Instant.Min(WakeAt, hold.Until) : WakeAt;
+        WakeAt = _leavingReason is not null && now < knowsAllAt ? Instant.Min(WakeAt, knowsAllAt) : WakeAt;
     }
 
     // The longest that anybody may have handed out here: the session's is the one that its leader wrote down, whatever this machine's file says (rule 12).
@@ -365,6 +372,12 @@ public sealed partial class LocalServices
     // What may bind a driver of a former daemon while this one has not applied all that its store holds.
     private TimeSpan KillTimeoutBefore(ServiceName service) =>
         _state.AppliedIndex < StoredLastIndex && FormerKillTimeouts.TryGetValue(service, out var killTimeout) ? killTimeout : TimeSpan.Zero;
+
+    // A daemon that has not applied its own log knows of no service that a former one may have begun, and "nothing runs here" would be a guess: it said so, and left, while a
+    // driver ran on under its grace (campaign 110362). Until when; the origin: it knows.
+    private Instant KnowsAllAt() => _state.AppliedIndex >= StoredLastIndex
+        ? Instant.Origin
+        : FreshUntil(FormerKillTimeouts.Values.DefaultIfEmpty(TimeSpan.Zero).Max());
 
     private TimeSpan LongestKillTimeoutOf(ServiceName service)
     {

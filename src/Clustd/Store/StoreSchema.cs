@@ -22,7 +22,7 @@ internal static class StoreSchema
     public const string HardStateKey = "hard_state";
 
     private const string SnapshotTable =
-        "CREATE TABLE snapshot (idx INTEGER PRIMARY KEY, term INTEGER NOT NULL, state TEXT NOT NULL, crc INTEGER NOT NULL) STRICT;";
+        "CREATE TABLE IF NOT EXISTS snapshot (idx INTEGER PRIMARY KEY, term INTEGER NOT NULL, state TEXT NOT NULL, crc INTEGER NOT NULL) STRICT;";
 
     private const string Tables = """
         CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL, crc INTEGER NOT NULL) STRICT, WITHOUT ROWID;

@@ -35,7 +35,7 @@ internal sealed class LocalBench
                 Self = Self, Address = "a:1", Addresses = ["a:1"], Lease = TimeSpan.FromSeconds(1), Incarnation = 7, Seed = 1, WallClockSeconds = 1, ChecksWhatIsOverlookedEvery = 1,
                 Drivers = [.. (listed ?? []).Select(name => new ListedDriver(new DriverName(name), Web))],
             },
-            Now) { StoredLastIndex = storedLastIndex, FormerGraces = [.. graces ?? []], FormerKillTimeouts = new SortedDictionary<ServiceName, TimeSpan> { [Web] = TimeSpan.FromSeconds(formerKillTimeout) } };
+            Now) { StoredLastIndex = storedLastIndex, FormerGraces = (_session, [.. graces ?? []]), FormerKillTimeouts = new SortedDictionary<ServiceName, TimeSpan> { [Web] = TimeSpan.FromSeconds(formerKillTimeout) } };
         Hold(seconds: 1000);
     }
 
@@ -119,6 +119,14 @@ internal sealed class LocalBench
     {
         KnowsLastToken(token);
         return Set(service => service with { Assignment = null, Vacated = new Vacated(Self, new Token(token), TimeSpan.FromMilliseconds(500), ++_index) });
+    }
+
+    /// <summary>The agreed state knows of no grace: those that there were have been ended, or were never granted.</summary>
+    public LocalBench HasNoGrace()
+    {
+        var session = State.Sessions[_session];
+        State = State with { Sessions = State.Sessions.SetItem(_session, session with { Graces = session.Graces.Clear() }) };
+        return Step();
     }
 
     public LocalBench Released() => Set(service => service with { Assignment = null });

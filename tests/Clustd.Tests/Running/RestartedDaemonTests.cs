@@ -114,6 +114,28 @@ public class RestartedDaemonTests
         other.Step().Local.IsEmpty.ShouldBeTrue();
     }
 
+    [Fact] // Campaign 48. Wrong program: waits for as long as a grace on which nobody counts any more, because its store did not know yet that it was ended.
+    public void A_grace_that_was_ended_before_its_machine_lost_its_power_is_not_waited_for()
+    {
+        var bench = Back().Hold(seconds: 1000).Assign(Token, AssignmentState.Running);
+        bench.Answer(bench.Register("app", instance: "app-2")); // Another process: the one that the grace names is gone with the machine.
+        bench.Pass(2).Told.ShouldBeEmpty();
+
+        bench.HasNoGrace().Told.ShouldBe(["1:start"]);
+    }
+
+    [Fact] // Rule 14, campaign 110362. Wrong program: has not applied its log, knows of no service, and says that nothing runs here.
+    public void A_daemon_that_has_not_applied_its_log_yet_does_not_leave_before_all_that_was_handed_out_is_over()
+    {
+        var bench = new LocalBench(storedLastIndex: 1_000_000, formerKillTimeout: 3);
+        bench.Local.Leave("maintenance", bench.Now);
+        bench.Step().Local.IsEmpty.ShouldBeFalse();
+
+        bench.Pass(3.9).Local.IsEmpty.ShouldBeFalse();
+        (bench.Local.WakeAt - bench.Now).ShouldBeInRange(TimeSpan.FromSeconds(0.1), TimeSpan.FromSeconds(0.3));
+        bench.Pass(0.3).Local.IsEmpty.ShouldBeTrue();
+    }
+
     [Fact] // Campaign 67. Wrong program: keeps from everybody what it cannot begin.
     public void What_was_granted_and_cannot_be_applied_here_is_given_back_and_never_begun()
     {
@@ -127,6 +149,25 @@ public class RestartedDaemonTests
         bench.Told.ShouldBeEmpty();
         bench.Local.Wanted.OfType<Command.Release>().Single().Token.ShouldBe(new Token(Token));
         bench.Released().Local.Wanted.ShouldBeEmpty();
+    }
+
+    [Fact] // Campaign 111255. Wrong program: remembers only the last one that it gave back, and begins the one before when it is applied here at last.
+    public void None_of_those_that_were_given_back_is_ever_begun()
+    {
+        var bench = new LocalBench(["app"]);
+        bench.Answer(bench.Register("app"));
+        foreach (var token in (long[])[Token, Token + 1, Token])
+        {
+            bench.Local.Refuse(new Command.Assign(LocalBench.Web, LocalBench.Self, new SessionId(50), new Token(token), TimeSpan.FromMilliseconds(500), "chosen"), "its disk does not answer");
+        }
+
+        bench.KnowsLastToken(Token).Assign(Token);
+        bench.Told.ShouldBeEmpty();
+        bench.Local.Wanted.OfType<Command.Release>().Single().Token.ShouldBe(new Token(Token + 1), "the one before is given back already, or this one could not have been granted");
+
+        bench.KnowsLastToken(Token + 1).Assign(Token + 1);
+        bench.Told.ShouldBeEmpty();
+        bench.Local.Wanted.OfType<Command.Release>().Single().Token.ShouldBe(new Token(Token + 1));
     }
 
     [Fact] // Wrong program: everybody gets the long lease, also whom the grace does not name and the next daemon does not know of.
