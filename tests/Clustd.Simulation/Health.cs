@@ -48,7 +48,9 @@ internal sealed class Health(World world)
     /// <summary>To be called after the change that the goodbye itself is; only where all was well before.</summary>
     public void BeginsGoodbye(SimulatedMachine machine) => _goodbye = Clique().Count == world.Machines.Length ? (machine, _version + 1) : null;
 
-    public bool WasUndisturbed(SimulatedMachine machine) => _goodbye is { } goodbye && goodbye.Machine == machine && goodbye.Version == _version && !IsSlow;
+    // The one change that belongs to it is the end of its session. Where that never came, the one change may be that another machine was lost: hence the second look.
+    public bool WasUndisturbed(SimulatedMachine machine) =>
+        _goodbye is { } goodbye && goodbye.Machine == machine && goodbye.Version == _version && !IsSlow && Clique().Count == world.Machines.Length;
 
     public void CheckEnd()
     {

@@ -363,7 +363,7 @@ internal sealed class Restarts(World world)
         {
             if (machine.Generation == generation && world.IsChaos)
             {
-                if (machine.Core!.Hold.IsHeld(machine.LocalNow))
+                if (machine.Core is { } core && core.Hold.IsHeld(machine.LocalNow)) // Without one while its store is damaged or full, say.
                 {
                     world.Events.After(gap, action);
                 }

@@ -375,7 +375,8 @@ public sealed partial class LocalServices
 
     // A daemon that has not applied its own log knows of no service that a former one may have begun, and "nothing runs here" would be a guess: it said so, and left, while a
     // driver ran on under its grace (campaign 110362). Until when; the origin: it knows.
-    private Instant KnowsAllAt() => _state.AppliedIndex >= StoredLastIndex
+    // A hold counts as knowing: its echo waits until all that stood in the leader's log before is applied here, also where the stored log was longer than what was committed.
+    private Instant KnowsAllAt() => _state.AppliedIndex >= StoredLastIndex || _hasHeld
         ? Instant.Origin
         : FreshUntil(FormerKillTimeouts.Values.DefaultIfEmpty(TimeSpan.Zero).Max());
 

@@ -8,6 +8,7 @@ namespace Clustd.Cli;
 /// <summary>`clustd leader`: who leads the consensus. `clustd leader cm-2`: hands that over, which costs no service anything.</summary>
 internal static class LeaderCommand
 {
+    private static readonly TimeSpan AskAgainAfter = TimeSpan.FromSeconds(2);
     private static readonly TimeSpan LookEvery = TimeSpan.FromMilliseconds(20);
     private static readonly TimeSpan Limit = TimeSpan.FromSeconds(10); // An election takes a fraction of a lease.
 
@@ -40,6 +41,7 @@ internal static class LeaderCommand
         if (!outcome.Done) throw new CommandException(ExitCodes.Refused, outcome.Sentence);
 
         var since = System.Diagnostics.Stopwatch.GetTimestamp();
+        var asked = since;
         while (true)
         {
             var view = (await api.StatusAsync(cancellationToken)).View;
@@ -47,6 +49,13 @@ internal static class LeaderCommand
             if (System.Diagnostics.Stopwatch.GetElapsedTime(since) > Limit)
             {
                 throw new CommandException(ExitCodes.Refused, $"{target} was told to take over but does not lead after {Limit.TotalSeconds:0} s: {view.Leader ?? "nobody"} does. Look at `clustd status`, then ask again.");
+            }
+
+            if (System.Diagnostics.Stopwatch.GetElapsedTime(asked) > AskAgainAfter)
+            {
+                // Told, it stands for election once; whoever stands beside it, or a disk that is busy just then, may keep it from winning. What is refused now may be granted next time.
+                asked = System.Diagnostics.Stopwatch.GetTimestamp();
+                await api.AskAsync("transfer-leadership", new TransferLeadershipBody { Target = target }, ApiJson.Default.TransferLeadershipBody, cancellationToken);
             }
 
             await Task.Delay(LookEvery, cancellationToken);

@@ -101,13 +101,13 @@ public class RestartedDaemonTests
     [Fact] // Rule 12, campaign 3030. Wrong program: reckons with the kill_timeout that is defined, and goes while a driver uses up the one that it was granted.
     public void A_daemon_that_has_not_applied_its_log_yet_reckons_with_the_longest_kill_timeout_that_its_store_tells_of()
     {
-        var bench = new LocalBench(storedLastIndex: 1_000_000, formerKillTimeout: 5);
+        var bench = new LocalBench(storedLastIndex: 1_000_000, formerKillTimeout: 5).NotHeld();
         bench.Pass(2);
         bench.Register("app");
         bench.Local.Leave("maintenance", bench.Now);
         bench.Step().Local.IsEmpty.ShouldBeFalse("a driver that says nothing of what it runs may run what its former daemon granted");
 
-        var other = new LocalBench(storedLastIndex: 1_000_000);
+        var other = new LocalBench(storedLastIndex: 1_000_000).NotHeld();
         other.Pass(2);
         other.Register("app");
         other.Local.Leave("maintenance", other.Now);
@@ -127,7 +127,7 @@ public class RestartedDaemonTests
     [Fact] // Rule 14, campaign 110362. Wrong program: has not applied its log, knows of no service, and says that nothing runs here.
     public void A_daemon_that_has_not_applied_its_log_yet_does_not_leave_before_all_that_was_handed_out_is_over()
     {
-        var bench = new LocalBench(storedLastIndex: 1_000_000, formerKillTimeout: 3);
+        var bench = new LocalBench(storedLastIndex: 1_000_000, formerKillTimeout: 3).NotHeld();
         bench.Local.Leave("maintenance", bench.Now);
         bench.Step().Local.IsEmpty.ShouldBeFalse();
 
