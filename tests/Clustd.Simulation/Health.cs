@@ -50,7 +50,8 @@ internal sealed class Health(World world)
 
     // The one change that belongs to it is the end of its session. Where that never came, the one change may be that another machine was lost: hence the second look.
     public bool WasUndisturbed(SimulatedMachine machine) =>
-        _goodbye is { } goodbye && goodbye.Machine == machine && goodbye.Version == _version && !IsSlow && Clique().Count == world.Machines.Length;
+        _goodbye is { } goodbye && goodbye.Machine == machine && goodbye.Version == _version && !IsSlow && Clique().Count == world.Machines.Length
+        && world.Machines.All(other => other == machine || !other.IsLeaving);
 
     public void CheckEnd()
     {

@@ -40,6 +40,7 @@ public sealed class SimulationTests
     /// <summary>Campaigns that once found something: seed and simulated minutes.</summary>
     [Theory]
     [InlineData(291UL, 10)] // the harness called a goodbye undisturbed although the other machine was lost in it, and
+    [InlineData(843UL, 10)] // that both said goodbye, and
     [InlineData(716UL, 10)] // asked a daemon that did not run for its hold
     [InlineData(48UL, 10)] // a machine without power waited for a grace that had been ended before it was back, and
     [InlineData(119275UL, 1)] // for one that had never been granted
