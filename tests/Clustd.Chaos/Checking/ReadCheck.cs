@@ -8,7 +8,8 @@ namespace Clustd.Chaos.Checking;
 /// </summary>
 internal static class ReadCheck
 {
-    // A command that was not acknowledged may still be on its way, and be done behind a later one: nothing about its subject is certain for so long.
+    // A command that was not acknowledged may still be on its way, and be done behind a later one, for so long. What it left behind then stays until an acknowledged command that began
+    // after that: in between nothing about its subject is certain.
     public const long UncertainUs = 60_000_000;
 
     public static void Run(RoundView round, Findings findings)
@@ -29,16 +30,16 @@ internal static class ReadCheck
     private static void Expect(Findings findings, List<Commanded> commands, StatusRead read, string set, string clear, string subject, bool isSet)
     {
         Commanded? last = null;
-        var uncertainUntil = long.MinValue;
+        var (uncertainUntil, isUncertain) = (long.MinValue, false);
         foreach (var command in commands.Where(command => (command.Verb == set || command.Verb == clear) && command.Subject == subject))
         {
             if (command.At >= read.Until) break;
             if (command.Until > read.At) return; // At the same time: either is right.
-            if (command.ExitCode == 0) last = command;
-            else uncertainUntil = Math.Max(uncertainUntil, command.Until + UncertainUs);
+            if (command.ExitCode == 0) (last, isUncertain) = (command, command.At < uncertainUntil);
+            else (uncertainUntil, isUncertain) = (Math.Max(uncertainUntil, command.Until + UncertainUs), true);
         }
 
-        if (last is null || read.At < uncertainUntil || last.Verb == set == isSet) return;
+        if (last is null || isUncertain || last.Verb == set == isSet) return;
         findings.Add(ViolationKind.LostAcknowledgement, read.At,
             $"`{last.Verb} {subject}`".Trim() + $" on {last.On} ended with 0, and a confirmed read on {read.Machine}, {(read.At - last.Until) / 1e6:0.000} s later, does not show it.");
     }

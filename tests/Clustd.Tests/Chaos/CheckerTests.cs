@@ -90,6 +90,16 @@ public sealed class CheckerTests
         story.Judged(until: 40).Violations.ShouldBeEmpty();
     }
 
+    [Fact] // As seen: a drain whose answer was lost was decided after the undrain that followed it, and stayed.
+    public void What_a_command_without_an_answer_has_left_behind_may_stay_until_one_with_an_answer_says_otherwise()
+    {
+        var story = new PlantedHistory().Acts("cm-1", 1, 0, 120).Command("drain", "cm-2", 5, 10, exitCode: 1).Command("undrain", "cm-2", 11, 11.1).Read(80, 80.01, 1, false, "cm-2");
+        story.Judged(until: 120).Violations.ShouldBeEmpty();
+
+        story.Command("undrain", "cm-2", 90, 90.1).Read(92, 92.01, 1, false, "cm-2")
+            .Judged(until: 120).Violations.ShouldHaveSingleItem().Kind.ShouldBe(ViolationKind.LostAcknowledgement);
+    }
+
     [Fact]
     public void A_mark_that_comes_back_after_it_was_taken_away_is_caught() =>
         OnlyViolation(new PlantedHistory().Acts("cm-1", 1, 0, 20).Command("drain", "cm-2", 5, 5.1).Command("undrain", "cm-2", 8, 8.1).Read(9, 9.01, 1, false, "cm-2")).ShouldBe(ViolationKind.LostAcknowledgement);
