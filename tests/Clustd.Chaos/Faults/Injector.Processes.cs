@@ -69,26 +69,12 @@ internal sealed partial class Injector
 
     private async Task StopAsync(PlannedFault planned)
     {
-        if (await TakeAsync(planned) is not { } keeper) return;
-        try
-        {
-            var id = Begin(planned, Ids(keeper), "");
-            keeper.Down();
-            await _operator.RunAsync(keeper.Machine, "stop");
-            await GoneAsync(keeper);
-            await Task.Delay(planned.For);
-            keeper.Start();
-            End(id);
-        }
-        finally
-        {
-            keeper.Processes.Release();
-        }
+        if (await TakeAsync(planned) is { } keeper) await EndAndStartAsync(planned, keeper, "stop");
     }
 
     private async Task RestartAsync(PlannedFault planned)
     {
-        if (await TakeAsync(planned) is { } keeper) await RestartAsync(planned, keeper);
+        if (await TakeAsync(planned) is { } keeper) await EndAndStartAsync(planned, keeper, "restart");
     }
 
     private async Task RollAsync(PlannedFault planned)
@@ -101,18 +87,19 @@ internal sealed partial class Injector
                 return;
             }
 
-            await RestartAsync(planned, keeper);
+            await EndAndStartAsync(planned, keeper, "restart");
             await ReadyAsync(keeper.Machine, TimeSpan.FromSeconds(15));
         }
     }
 
-    private async Task RestartAsync(PlannedFault planned, Keeper keeper)
+    /// <summary>The operator ends a daemon by this command, and starts it again after a while.</summary>
+    private async Task EndAndStartAsync(PlannedFault planned, Keeper keeper, string verb)
     {
         try
         {
             var id = Begin(planned, Ids(keeper), "");
             keeper.Down();
-            await _operator.RunAsync(keeper.Machine, "restart");
+            await _operator.RunAsync(keeper.Machine, verb);
             await GoneAsync(keeper);
             await Task.Delay(planned.For);
             keeper.Start();
