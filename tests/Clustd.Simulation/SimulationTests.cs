@@ -53,6 +53,7 @@ public sealed class SimulationTests
     [InlineData(110362UL, 1)] // a daemon that had not applied its log yet knew of no service, and left while a driver ran on
     [InlineData(112319UL, 1)] // a member was removed although the disk of one that stayed did not answer
     [InlineData(105305UL, 1)] // the harness wanted a grace ended that had begun before the restart it was judging
+    [InlineData(209244UL, 1)] // a daemon with an empty store said that nothing runs here, before it had met anybody, while a driver of the store before did
     public void A_campaign_that_once_failed_stays_clean(ulong seed, int minutes) =>
         Runner.Run(Campaign.FromSeed(seed, TimeSpan.FromMinutes(minutes)), new Transcript(null)).Violation.ShouldBeNull();
 

@@ -33,6 +33,8 @@ public enum OnStopFailure
 /// <summary>A service as the cluster agreed on it. Lists are in the order the operator gave (Prefer) or sorted.</summary>
 public sealed record ServiceDefinition
 {
+    public static readonly TimeSpan KillTimeoutDefault = TimeSpan.FromMilliseconds(500);
+
     public required ServiceName Name { get; init; }
 
     [JsonRequired]
@@ -42,7 +44,7 @@ public sealed record ServiceDefinition
     public TimeSpan StopTimeout { get; init; } = TimeSpan.FromSeconds(10);
 
     [JsonRequired]
-    public TimeSpan KillTimeout { get; init; } = TimeSpan.FromMilliseconds(500);
+    public TimeSpan KillTimeout { get; init; } = KillTimeoutDefault;
 
     /// <summary>Machines in order of preference; others come after.</summary>
     [JsonRequired]

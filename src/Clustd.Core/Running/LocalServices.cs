@@ -376,9 +376,25 @@ public sealed partial class LocalServices
     // A daemon that has not applied its own log knows of no service that a former one may have begun, and "nothing runs here" would be a guess: it said so, and left, while a
     // driver ran on under its grace (campaign 110362). Until when; the origin: it knows.
     // A hold counts as knowing: its echo waits until all that stood in the leader's log before is applied here, also where the stored log was longer than what was committed.
-    private Instant KnowsAllAt() => _state.AppliedIndex >= StoredLastIndex || _hasHeld
-        ? Instant.Origin
-        : FreshUntil(FormerKillTimeouts.Values.DefaultIfEmpty(TimeSpan.Zero).Max());
+    private Instant KnowsAllAt()
+    {
+        if (_hasHeld)
+        {
+            return Instant.Origin;
+        }
+
+        if (StoredLastIndex == 0)
+        {
+            // A new machine, or one whose disk was wiped while its drivers ran (seed 209244). Only a cluster that forms out of new ones proves that it is the former.
+            return IsFirst && _state.AppliedIndex > 0 ? Instant.Origin : FreshUntil(LongestKillTimeoutConfigured());
+        }
+
+        return _state.AppliedIndex >= StoredLastIndex ? Instant.Origin : FreshUntil(FormerKillTimeouts.Values.DefaultIfEmpty(TimeSpan.Zero).Max());
+    }
+
+    // The store does not tell; what this machine's file says, or would say by default, is the best that is known.
+    private TimeSpan LongestKillTimeoutConfigured() =>
+        _settings.Services.IsDefaultOrEmpty ? ServiceDefinition.KillTimeoutDefault : _settings.Services.Max(definition => definition.KillTimeout);
 
     private TimeSpan LongestKillTimeoutOf(ServiceName service)
     {

@@ -74,6 +74,12 @@ internal sealed class LocalBench
         return this;
     }
 
+    public LocalBench HasAppliedNothing()
+    {
+        State = ClusterState.Empty;
+        return this;
+    }
+
     public DriverConnection Register(string name, int order = 0, bool certain = true, string? instance = null, DriverServiceState[]? states = null, TimeSpan? needsToStop = null)
     {
         var connection = new DriverConnection(++_connections);

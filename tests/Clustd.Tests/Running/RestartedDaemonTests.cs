@@ -136,6 +136,26 @@ public class RestartedDaemonTests
         bench.Pass(0.3).Local.IsEmpty.ShouldBeTrue();
     }
 
+    [Fact] // Rule 14, campaign 209244. Wrong program: takes an empty store for a new machine, and says that nothing runs here while a driver of the wiped one's time does.
+    public void A_daemon_with_an_empty_store_that_has_met_nobody_does_not_leave_before_all_that_may_have_been_handed_out_is_over()
+    {
+        var bench = new LocalBench(storedLastIndex: 0).NotHeld().HasAppliedNothing();
+        bench.Local.Leave("maintenance", bench.Now);
+        bench.Step().Local.IsEmpty.ShouldBeFalse();
+
+        bench.Pass(1.4).Local.IsEmpty.ShouldBeFalse();
+        (bench.Local.WakeAt - bench.Now).ShouldBeInRange(TimeSpan.FromSeconds(0.05), TimeSpan.FromSeconds(0.2));
+        bench.Pass(0.2).Local.IsEmpty.ShouldBeTrue();
+    }
+
+    [Fact] // Wrong program: keeps a machine of a new cluster waiting, where nothing can have run before.
+    public void A_machine_of_a_cluster_that_has_just_formed_leaves_at_once()
+    {
+        var bench = new LocalBench(storedLastIndex: 0).NotHeld();
+        bench.Local.Leave("maintenance", bench.Now);
+        bench.Step().Local.IsEmpty.ShouldBeTrue();
+    }
+
     [Fact] // Campaign 67. Wrong program: keeps from everybody what it cannot begin.
     public void What_was_granted_and_cannot_be_applied_here_is_given_back_and_never_begun()
     {
