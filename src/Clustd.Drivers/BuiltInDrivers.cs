@@ -1,10 +1,12 @@
 using Clustd.Client;
+using Clustd.Drivers.Shell;
 
 namespace Clustd.Drivers;
 
 /// <summary>What ships. To add a driver: a file with its options record and its <see cref="DriverMachine"/>, and a line here.</summary>
 public static class BuiltInDrivers
 {
+    /// <summary>Nothing is connected, begun or looked at yet.</summary>
     public static DriverMachine Create(DriverOptions options, DriverHost host) => options switch
     {
         ShellDriverOptions shell => new ShellDriver(shell, host),

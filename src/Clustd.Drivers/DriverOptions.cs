@@ -6,8 +6,16 @@ namespace Clustd.Drivers;
 /// <summary>What all built-in drivers have in common; each has a record of its own that adds to it.</summary>
 public abstract record DriverOptions
 {
+    /// <summary>The word in the file: "shell".</summary>
+    public abstract string Kind { get; }
+
+    /// <summary>True: what it started is known to be gone at the deadline (promise P2). False: best effort.</summary>
+    public abstract bool StopsForCertain { get; }
+
     /// <summary>One active instance per machine and name. Null: kind and service, for example <c>shell-web</c>.</summary>
     public string? Name { get; init; }
+
+    public string EffectiveName => Name ?? (Service is null ? Kind : $"{Kind}-{Service}");
 
     /// <summary>The service to be triggered for; null: the cluster's default service.</summary>
     public string? Service { get; init; }
@@ -23,6 +31,9 @@ public abstract record DriverOptions
 
     /// <summary>How long a stop after the end of the lease needs; null: what the service allows.</summary>
     public TimeSpan? KillTimeout { get; init; }
+
+    /// <summary>What <see cref="object.ToString"/> does not show, secrets and the items of lists: for telling whether two are the same. Never printed.</summary>
+    public virtual IEnumerable<string> Unprinted => [];
 }
 
 /// <summary>Where a built-in driver lives: whom it talks to, and what it logs to.</summary>
@@ -41,19 +52,18 @@ public sealed record DriverHost
     public Action<DriverLogLevel, string> Log { get; init; } = (_, _) => { };
 
     /// <summary>How this driver presents itself.</summary>
-    public DriverClient ClientOf(DriverOptions options, string kind, StopGuarantee stop) => new()
+    public DriverClient ClientOf(DriverOptions options) => new()
     {
         Secret = Secret,
-        Name = options.Name ?? NameOf(options, kind),
-        Id = options.Name ?? NameOf(options, kind),
+        Name = options.EffectiveName,
+        Id = options.EffectiveName,
         Services = options.Service is null ? [] : [options.Service],
         Order = options.Order,
         Required = options.Required,
         // Never `Certain`, which would end this process: all built-in drivers share it, and one that is late must not take the others with it.
-        Stop = stop,
+        Stop = options.StopsForCertain ? StopGuarantee.CertainByGuard : StopGuarantee.BestEffort,
         StopTimeout = options.StopTimeout,
         KillTimeout = options.KillTimeout,
     };
 
-    private static string NameOf(DriverOptions options, string kind) => options.Service is null ? kind : $"{kind}-{options.Service}";
 }

@@ -1,5 +1,6 @@
 using System.Runtime.InteropServices;
 using Clustd.Client;
+using Clustd.Drivers.Shell;
 
 namespace Clustd.Drivers;
 
@@ -42,6 +43,7 @@ public sealed class DriverProcess(DriverHost host, string dataDirectory, IReadOn
             {
                 await machine.DisposeAsync().ConfigureAwait(false);
                 if (machine is ShellDriver shell) await shell.FlushOutputAsync().ConfigureAwait(false);
+                if (machine is StateDriver state) await state.EndWatchAsync().ConfigureAwait(false);
             }
             catch (Exception e)
             {

@@ -1,11 +1,16 @@
 using Clustd.Client;
 using Clustd.Drivers.Processes;
+using Clustd.Drivers.Shell;
 
 namespace Clustd.Drivers;
 
 /// <summary>A command that is run while this machine is the master, on the terminal of whoever asked for it: `clustd exec`.</summary>
 public sealed record ExecOptions : DriverOptions
 {
+    public override string Kind => "exec";
+
+    public override bool StopsForCertain => true;
+
     /// <summary>The command and its arguments; no shell reads them.</summary>
     public required IReadOnlyList<string> Command { get; init; }
 
@@ -37,8 +42,6 @@ public abstract record ExecEnd
 /// </summary>
 public sealed class ExecDriver : DriverMachine
 {
-    public const string Kind = "exec";
-
     private static readonly TimeSpan StartTimeoutDefault = TimeSpan.FromSeconds(30), StopTimeoutDefault = TimeSpan.FromSeconds(10); // as a service's
 
     private readonly ExecOptions _options;
@@ -51,7 +54,7 @@ public sealed class ExecDriver : DriverMachine
 
     /// <param name="told">Called with the trigger when the command is about to start, and when it is about to be stopped.</param>
     public ExecDriver(ExecOptions options, DriverHost host, Action<Trigger> told)
-        : base(host.ClientOf(options, Kind, StopGuarantee.CertainByGuard), host.Address)
+        : base(host.ClientOf(options), host.Address)
     {
         if (options.Command.Count == 0) throw new ArgumentException("Cannot run nothing: no command is given. Add it behind `--`.", nameof(options));
         (_options, _host, _told) = (options, host, told);

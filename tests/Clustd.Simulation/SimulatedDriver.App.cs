@@ -1,5 +1,5 @@
 using Clustd.Core;
-using Clustd.Drivers;
+using Clustd.Drivers.Shell;
 
 namespace Clustd.Simulation;
 

@@ -10,5 +10,6 @@ namespace Clustd.Cli;
 [JsonSerializable(typeof(MachineListView))]
 [JsonSerializable(typeof(LeaderView))]
 [JsonSerializable(typeof(List<WhyView>))]
+[JsonSerializable(typeof(List<DriverTestView>))]
 [JsonSerializable(typeof(Demo.DemoReport))]
 internal sealed partial class CliJson : JsonSerializerContext;

@@ -49,7 +49,7 @@ public static class CommandLine
             [
                 InitCommand.Make(terminal), RunCommand.Make(terminal), StatusCommand.Make(terminal), MoveCommand.Make(terminal), WhyCommand.Make(terminal),
                 Demo.DemoCommand.Make(terminal),
-                DriversCommand.Make(terminal), ExecCommand.Make(terminal), CheckCommand.Make(terminal), SecretCommand.Make(terminal), EventsCommand.Make(terminal),
+                DriversCommand.Make(terminal), DriverCommand.Make(terminal), ExecCommand.Make(terminal), CheckCommand.Make(terminal), SecretCommand.Make(terminal), EventsCommand.Make(terminal),
                 DrainCommand.Drain(terminal), DrainCommand.Undrain(terminal), PauseCommand.Pause(terminal), PauseCommand.Unpause(terminal),
                 LeaveCommands.MakeRestart(terminal), LeaveCommands.MakeStop(terminal), MachineCommand.Make(terminal), LeaderCommand.Make(terminal), CompletionCommand.Make(terminal), CompletionCommand.Complete(terminal), VersionCommand.Make(terminal),
             ])

@@ -159,7 +159,7 @@ internal sealed class DriverChild(ClustdConfig config, Action<Severity, string> 
         foreach (var driver in config.Drivers)
         {
             text.Append($"{driver}\n"); // A record prints its members, but of a list only the type.
-            if (driver is ShellDriverConfig shell) text.AppendJoin('\n', shell.Env.Select(pair => $"{pair.Key}={pair.Value}")).Append('\n');
+            text.AppendJoin('\n', driver.Unprinted).Append('\n');
         }
 
         return Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(text.ToString())));

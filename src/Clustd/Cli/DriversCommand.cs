@@ -38,30 +38,8 @@ internal static class DriversCommand
         var host = new DriverHost { Address = file.Host.Authority, Secret = file.Secret, Log = (level, line) => said.Say(SeverityOf(level), line) };
         var directory = daemon?.Server.DataDirectory ?? StateDirectory(file, surroundings);
         _ = StartupPages.ReleaseAsync(RunCommand.AtRestAfter, cancellationToken);
-        return await new DriverProcess(host, directory, [.. file.Drivers.Select(OptionsOf)]).RunAsync(cancellationToken);
+        return await new DriverProcess(host, directory, file.Drivers).RunAsync(cancellationToken);
     }
-
-    /// <summary>A driver of the file as the driver process takes it. To add a kind: a record in Config/DriverConfig.cs, and a line here.</summary>
-    internal static DriverOptions OptionsOf(DriverConfig driver) => driver switch
-    {
-        ShellDriverConfig shell => new ShellDriverOptions
-        {
-            Name = shell.Name,
-            Service = shell.Service,
-            Order = shell.Order,
-            Required = shell.Required,
-            StopTimeout = shell.StopTimeout,
-            KillTimeout = shell.KillTimeout,
-            Run = shell.Run,
-            Start = shell.Start,
-            Stop = shell.Stop,
-            WorkingDirectory = shell.Cwd,
-            Environment = new SortedDictionary<string, string>(shell.Env.ToDictionary(pair => pair.Key, pair => pair.Value), StringComparer.Ordinal),
-            Shell = shell.Shell,
-            User = shell.User,
-        },
-        _ => throw new CommandException(ExitCodes.Usage, $"Cannot run driver '{driver.Name}': this version has no driver of the kind '{driver.Kind}'. Remove it from the file."),
-    };
 
     // One driver process per FILE: a script driver and another one may well serve the same daemon.
     private static string StateDirectory(DriverFileConfig file, ConfigSurroundings surroundings)

@@ -1,3 +1,4 @@
+using Clustd.Drivers;
 using System.Text;
 
 namespace Clustd.Config;
@@ -12,7 +13,7 @@ public sealed record ClustdConfig
     public IReadOnlyList<ServiceConfig>? Services { get; init; }
 
     /// <summary>Built-in drivers of this machine, in the order of the file.</summary>
-    public IReadOnlyList<DriverConfig> Drivers { get; init; } = [];
+    public IReadOnlyList<DriverOptions> Drivers { get; init; } = [];
 
     /// <summary>Full path of the file that this came from. Null: it came from text.</summary>
     public string? Path { get; init; }

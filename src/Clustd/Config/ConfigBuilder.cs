@@ -43,7 +43,7 @@ internal sealed class ConfigBuilder(string? path, string folder, ConfigSurroundi
         if (known is not null) CheckReach(server, cluster, remote, others, bindAddress, bindPort);
 
         var services = new ServiceReader(problems).Read(top);
-        var drivers = new DriverReader(problems, servicesMayBeElsewhere: false).ReadList(top.Items(ConfigKeys.Drivers), services);
+        var drivers = new DriverReader(problems, folder, surroundings, servicesMayBeElsewhere: false).ReadList(top.Items(ConfigKeys.Drivers), services);
         if (witness && drivers.Count > 0)
         {
             problems.Warning(top.PlaceOf(ConfigKeys.Drivers), "A witness has drivers", "it votes and runs nothing, so they are never started",

@@ -74,6 +74,9 @@ public enum TextForm
     /// <summary>A secret, or where it is read: "file:/path", "credential:NAME".</summary>
     Secret,
 
+    /// <summary>The same for what somebody else has made and measures: a token of a provider.</summary>
+    Credential,
+
     Path,
 }
 
@@ -116,7 +119,7 @@ file static class ConfigKeyText
         TextForm.Id => "id",
         TextForm.Host => "IP address or host name",
         TextForm.Address => "address",
-        TextForm.Secret => "secret",
+        TextForm.Secret or TextForm.Credential => "secret",
         TextForm.Path => "path",
         _ => "text",
     };
@@ -126,6 +129,7 @@ file static class ConfigKeyText
         TextForm.Id => "letters, digits, `.` `_` `-`; at most 64",
         TextForm.Address => "`ws://HOST:PORT`",
         TextForm.Secret => "128 bits or more, `file:/PATH` or `credential:NAME`",
+        TextForm.Credential => "text, `file:/PATH` or `credential:NAME`",
         _ => "any",
     };
 }

@@ -1,7 +1,9 @@
+using Clustd.Config.Drivers;
+
 namespace Clustd.Config;
 
 /// <summary>
-/// The one table of keys. To add a key: add it here, read it in the loader, add its row to docs/config.md and its line to docs/config.schema.json;
+/// The one table of keys. To add a key: add it here (a driver's: to its kind in Drivers/), read it in the loader, add its row to docs/config.md and its line to docs/config.schema.json;
 /// the tests say what is missing.
 /// </summary>
 public static class ConfigKeys
@@ -10,7 +12,6 @@ public static class ConfigKeys
     public const string ServerSection = "server";
     public const string ClusterSection = "cluster";
     public const string ServiceSection = "services.NAME";
-    public const string ShellSection = "drivers[].shell";
     public const string DriverFileTop = "driver file";
 
     public static readonly SectionKey Server = new(Top, "server", ServerSection, IsList: false, "Where this machine listens and keeps its data.",
@@ -65,33 +66,10 @@ public static class ConfigKeys
     public static readonly ChoiceKey OnStopFailure = new(ServiceSection, "on_stop_failure", "block", ["block", "takeover", "fence"],
         "When a stop failed where killing is not certain: wait for the machine's session to end, take over all the same, or fence first (which waits like block while no fencing is built in).", "block");
 
-    public static readonly TextKey DriverService = new(ShellSection, "service", TextForm.Id, ServiceConfig.DefaultName, "The service that it acts on.", "web");
-    public static readonly TextKey Run = new(ShellSection, "run", TextForm.Any, null,
-        "Command to supervise while this machine is master; killed for sure when the lease is lost.", "'./web --port 8080'");
-    public static readonly TextKey Start = new(ShellSection, "start", TextForm.Any, null, "Command for becoming master; instead of `run`.", "./start.sh");
-    public static readonly TextKey Stop = new(ShellSection, "stop", TextForm.Any, null, "Command for no longer being master, also at start; with `start`.",
-        "./stop.sh");
-    public static readonly TextKey Cwd = new(ShellSection, "cwd", TextForm.Path, null, "Working directory of the commands.",
-        "/srv/web") { DefaultWords = "the working directory of `clustd drivers`" };
-    public static readonly MapKey Env = new(ShellSection, "env", "Added to the environment of the commands.", "{ MY_VAR: 2 }");
-    public static readonly TextKey Shell = new(ShellSection, "shell", TextForm.Path, "/bin/sh", "The shell that gets the commands, as `SHELL -c COMMAND`.",
-        "/bin/bash");
-    public static readonly TextKey User = new(ShellSection, "user", TextForm.Any, null, "User to run the commands as; needs root.",
-        "www-data") { DefaultWords = "the user of `clustd drivers`" };
-    public static readonly TextKey DriverName = new(ShellSection, "name", TextForm.Id, null, "Name of the driver, unique on this machine.",
-        "web-shell") { DefaultWords = "`SERVICE-shell`, then `SERVICE-shell-2` and so on" };
-    public static readonly NumberKey Order = new(ShellSection, "order", 0, -1000, 1000, "Drivers of a service start in ascending and stop in descending order.",
-        "10");
-    public static readonly SwitchKey Required = new(ShellSection, "required", true, "Its failure fails a promotion; false: failures are only shown.", "true");
-    public static readonly DurationKey DriverStopTimeout = new(ShellSection, "stop_timeout", Seconds(10), Ms(10), TimeSpan.FromHours(1),
-        "What it needs of the service's `stop_timeout`; more than that is refused.", "5s") { DefaultWords = "the service's" };
-    public static readonly DurationKey DriverKillTimeout = new(ShellSection, "kill_timeout", Ms(500), Ms(10), TimeSpan.FromHours(1),
-        "What it needs of the service's `kill_timeout`; more than that is refused.", "200ms") { DefaultWords = "the service's" };
-
     public static readonly TextKey FileHost = new(DriverFileTop, "host", TextForm.Address, null, "The local daemon.", "ws://127.0.0.1:3001") { Must = true };
     public static readonly TextKey FileSecret = new(DriverFileTop, "secret", TextForm.Secret, null, "The cluster's secret, or the driver's own token.",
         "file:/etc/clustd/secret") { Must = true };
-    public static readonly SectionKey FileScript = new(DriverFileTop, "script", ShellSection, IsList: false, "One shell driver, as in 2018.",
+    public static readonly SectionKey FileScript = new(DriverFileTop, "script", ShellKind.SectionName, IsList: false, "One shell driver, as in 2018.",
         "{ start: ./start.sh, stop: ./stop.sh }");
     public static readonly SectionKey FileDrivers = new(DriverFileTop, "drivers", "drivers[]", IsList: true, "Drivers as in the main file.",
         "[ { shell: { run: ./web } } ]");
@@ -103,7 +81,7 @@ public static class ConfigKeys
         BindAddress, BindPort, RemoteAddress, DataDir,
         Secret, OldSecret, Id, Machines, Lease, Witness, RestartGrace,
         StartTimeout, StopTimeout, KillTimeout, Prefer, Failback, ApartFrom, RequiredDrivers, AllowedMachines, OnStopFailure,
-        DriverService, Run, Start, Stop, Cwd, Env, Shell, User, DriverName, Order, Required, DriverStopTimeout, DriverKillTimeout,
+        .. DriverKinds.All.SelectMany(kind => kind.Keys),
         FileHost, FileSecret, FileScript, FileDrivers,
     ];
 

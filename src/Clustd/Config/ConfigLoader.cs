@@ -1,3 +1,5 @@
+using Clustd.Config.Drivers;
+
 namespace Clustd.Config;
 
 /// <summary>Loads configurations. Nothing here throws for a bad file: problems are values, all of them at once.</summary>
@@ -88,9 +90,9 @@ public static class ConfigLoader
         var top = new ConfigSection(root, "", ConfigKeys.In(ConfigKeys.DriverFileTop), problems, "cloudflare");
         var host = top.Text(ConfigKeys.FileHost);
         var secret = top.Text(ConfigKeys.FileSecret) is { } written ? SecretReader.Read(written, "'secret'", top.PlaceOf(ConfigKeys.FileSecret), folder, surroundings, problems) : null;
-        var reader = new DriverReader(problems, servicesMayBeElsewhere: true);
+        var reader = new DriverReader(problems, folder, surroundings, servicesMayBeElsewhere: true);
         var drivers = reader.ReadList(top.Items(ConfigKeys.FileDrivers), null).ToList();
-        if (top.Mapping(ConfigKeys.FileScript) is { } script) drivers.InsertRange(0, reader.ReadScript(script));
+        if (top.Mapping(ConfigKeys.FileScript) is { } script) drivers.InsertRange(0, reader.ReadSole(DriverKinds.Shell, "script", script));
         if (root.Entries.FirstOrDefault(e => e.Key == "cloudflare") is { } cloudflare)
         {
             problems.Error(cloudflare.KeyAt, "'cloudflare' cannot be run yet", "this version has the shell driver only, the DNS driver comes in a later one",

@@ -19,7 +19,7 @@ public static class CoreSettings
         Witness = config.Cluster.Witness,
         RestartGrace = config.Cluster.RestartGrace,
         Services = config.Services is null ? default : [.. config.Services.Select(ToDefinition)],
-        Drivers = [.. config.Drivers.Where(d => d.Required).Select(d => new ListedDriver(new DriverName(d.Name), new ServiceName(d.Service)))],
+        Drivers = [.. config.Drivers.Where(d => d.Required).Select(d => new ListedDriver(new DriverName(d.EffectiveName), new ServiceName(d.Service ?? ServiceConfig.DefaultName)))],
         Incarnation = incarnation,
         Seed = seed,
         WallClockSeconds = wallClockSeconds,

@@ -1,27 +1,22 @@
+using Clustd.Config.Drivers;
+using Clustd.Drivers;
+
 namespace Clustd.Config;
 
 /// <summary>Reads the items of `drivers:` and the `script:` of a 2018 driver file.</summary>
-internal sealed class DriverReader(ProblemList problems, bool servicesMayBeElsewhere)
+/// <param name="folder">Of the file.</param>
+internal sealed class DriverReader(ProblemList problems, string folder, ConfigSurroundings surroundings, bool servicesMayBeElsewhere)
 {
-    /// <summary>The kinds that a file may hold. A new kind is a record, a section of the key table and a line here.</summary>
-    private static readonly IReadOnlyDictionary<string, Func<ConfigSection, DriverCommon, ProblemList, DriverConfig>> Kinds =
-        new SortedDictionary<string, Func<ConfigSection, DriverCommon, ProblemList, DriverConfig>>(StringComparer.Ordinal)
-        {
-            ["shell"] = Shell,
-        };
-
     private readonly HashSet<string> names = new(StringComparer.Ordinal);
 
-    private sealed record DriverCommon(string Service, string Name, int Order, bool Required, TimeSpan? StopTimeout, TimeSpan? KillTimeout);
-
-    private sealed record Item(string Kind, ConfigSection Section);
+    private sealed record Item(DriverKind Kind, ConfigSection Section);
 
     /// <param name="services">The services of the same file; null if it names none, then the cluster's count.</param>
-    public IReadOnlyList<DriverConfig> ReadList(IReadOnlyList<ConfigNode>? nodes, IReadOnlyList<ServiceConfig>? services) =>
+    public IReadOnlyList<DriverOptions> ReadList(IReadOnlyList<ConfigNode>? nodes, IReadOnlyList<ServiceConfig>? services) =>
         Build([.. (nodes ?? []).Select(One).OfType<Item>()], services);
 
-    public IReadOnlyList<DriverConfig> ReadScript(MappingNode script) =>
-        Build([new Item("shell", new ConfigSection(script, "script", ConfigKeys.In(ConfigKeys.ShellSection), problems))], null);
+    /// <summary>The one driver of a 2018 file, which stands there under a word of its own: `script`.</summary>
+    public IReadOnlyList<DriverOptions> ReadSole(DriverKind kind, string label, MappingNode keys) => Build([new Item(kind, new ConfigSection(keys, label, kind.Keys, problems))], null);
 
     private Item? One(ConfigNode node, int index)
     {
@@ -31,39 +26,46 @@ internal sealed class DriverReader(ProblemList problems, bool servicesMayBeElsew
             problems.Error(node.At, $"Driver {index + 1} of 'drivers' is not one kind with its keys", why, "Write `- shell: { run: ./web }`.");
             return null;
         }
-        if (!Kinds.ContainsKey(entry.Key))
+        if (DriverKinds.Find(entry.Key) is not { } kind)
         {
-            problems.Error(entry.KeyAt, $"Unknown driver '{ProblemList.Show(entry.Key)}'", $"this version has {string.Join(", ", Kinds.Keys)}",
-                Suggestion.Nearest(entry.Key, Kinds.Keys) is { } nearest ? $"Did you mean '{nearest}'?" : "Use one of these, or connect a program of your own as a driver.");
+            problems.Error(entry.KeyAt, $"Unknown driver '{ProblemList.Show(entry.Key)}'", $"this version has {string.Join(", ", DriverKinds.Words)}",
+                Suggestion.Nearest(entry.Key, DriverKinds.Words) is { } nearest ? $"Did you mean '{nearest}'?" : "Use one of these, or connect a program of your own as a driver.");
             return null;
         }
-        if (entry.Value is MappingNode keys) return new Item(entry.Key, new ConfigSection(keys, $"drivers[{index}].{entry.Key}", ConfigKeys.In(ConfigKeys.ShellSection), problems));
+        if (entry.Value is MappingNode keys) return new Item(kind, new ConfigSection(keys, $"drivers[{index}].{entry.Key}", kind.Keys, problems));
         problems.Error(entry.Value.At, $"Driver {index + 1} of 'drivers' has no keys", $"'{entry.Key}' holds {entry.Value.Kind}",
-            "Write `- shell: { run: ./web }`.");
+            $"Write `- {kind.Word}: {kind.Example}`.");
         return null;
     }
 
-    private IReadOnlyList<DriverConfig> Build(IReadOnlyList<Item> items, IReadOnlyList<ServiceConfig>? services)
+    private IReadOnlyList<DriverOptions> Build(IReadOnlyList<Item> items, IReadOnlyList<ServiceConfig>? services)
     {
         // Names given in the file come first: no default may take one of them away.
-        var given = items.Select(item => item.Section.Has(ConfigKeys.DriverName) ? item.Section.Text(ConfigKeys.DriverName) : null).ToList();
+        var given = items.Select(item => item.Section.Has(item.Kind.Common.Name) ? item.Section.Text(item.Kind.Common.Name) : null).ToList();
         for (var i = 0; i < items.Count; i++)
         {
             if (given[i] is not { } name || names.Add(name)) continue;
-            problems.Error(items[i].Section.PlaceOf(ConfigKeys.DriverName), $"Two drivers are named '{name}'", "a name belongs to one driver of a machine",
+            problems.Error(items[i].Section.PlaceOf(items[i].Kind.Common.Name), $"Two drivers are named '{name}'", "a name belongs to one driver of a machine",
                 "Rename one, or remove 'name' for a name of its own.");
         }
         return [.. items.Select((item, i) => Read(item, given[i], services))];
     }
 
-    private DriverConfig Read(Item item, string? name, IReadOnlyList<ServiceConfig>? services)
+    private DriverOptions Read(Item item, string? name, IReadOnlyList<ServiceConfig>? services)
     {
-        var section = item.Section;
-        var serviceName = section.Text(ConfigKeys.DriverService)!;
-        var common = new DriverCommon(serviceName, name ?? FreeName(serviceName, item.Kind), section.Number(ConfigKeys.Order), section.Switch(ConfigKeys.Required),
-            section.DurationOrNull(ConfigKeys.DriverStopTimeout), section.DurationOrNull(ConfigKeys.DriverKillTimeout));
-        CheckService(section, common, services);
-        return Kinds[item.Kind](section, common, problems);
+        var (section, keys) = (item.Section, item.Kind.Common);
+        var service = section.Text(keys.Service)!;
+        var driver = item.Kind.Read(new DriverReading(section, problems, folder, surroundings)) with
+        {
+            Service = service,
+            Name = name ?? FreeName(service, item.Kind.Word),
+            Order = section.Number(keys.Order),
+            Required = section.Switch(keys.Required),
+            StopTimeout = section.DurationOrNull(keys.StopTimeout),
+            KillTimeout = section.DurationOrNull(keys.KillTimeout),
+        };
+        CheckService(section, keys, driver, services);
+        return driver;
     }
 
     private string FreeName(string service, string kind)
@@ -75,20 +77,20 @@ internal sealed class DriverReader(ProblemList problems, bool servicesMayBeElsew
         return name;
     }
 
-    private void CheckService(ConfigSection section, DriverCommon driver, IReadOnlyList<ServiceConfig>? services)
+    private void CheckService(ConfigSection section, DriverCommonKeys keys, DriverOptions driver, IReadOnlyList<ServiceConfig>? services)
     {
-        var at = section.PlaceOf(ConfigKeys.DriverService);
+        var at = section.PlaceOf(keys.Service);
         var service = (services ?? [ServiceConfig.Default]).FirstOrDefault(s => s.Name == driver.Service);
         if (service is not null)
         {
-            CheckLimit(section, ConfigKeys.DriverStopTimeout, driver.StopTimeout, service.StopTimeout, service.Name);
-            CheckLimit(section, ConfigKeys.DriverKillTimeout, driver.KillTimeout, service.KillTimeout, service.Name);
+            CheckLimit(section, keys.StopTimeout, driver.StopTimeout, service.StopTimeout, service.Name);
+            CheckLimit(section, keys.KillTimeout, driver.KillTimeout, service.KillTimeout, service.Name);
         }
         else if (services is not null)
         {
-            var nearest = Suggestion.Nearest(driver.Service, services.Select(s => s.Name));
+            var nearest = Suggestion.Nearest(driver.Service!, services.Select(s => s.Name));
             problems.Error(at, $"There is no service '{driver.Service}'", $"'services' has {string.Join(", ", services.Select(s => ProblemList.Show(s.Name)))}",
-                nearest is null ? $"Add `{driver.Service}: {{}}` there, or set {section.Named(ConfigKeys.DriverService)}." : $"Did you mean '{nearest}'?");
+                nearest is null ? $"Add `{driver.Service}: {{}}` there, or set {section.Named(keys.Service)}." : $"Did you mean '{nearest}'?");
         }
         else if (!servicesMayBeElsewhere)
         {
@@ -104,38 +106,5 @@ internal sealed class DriverReader(ProblemList problems, bool servicesMayBeElsew
         problems.Error(section.PlaceOf(key), $"{section.Named(key)} is more than its service gives",
             $"{ConfigDuration.Text(needed.Value)} is longer than the {ConfigDuration.Text(given)} of service '{service}'",
             $"Raise `{key.Name}` of the service, or lower it here.");
-    }
-
-    private static ShellDriverConfig Shell(ConfigSection section, DriverCommon common, ProblemList problems)
-    {
-        var driver = new ShellDriverConfig
-        {
-            Service = common.Service, Name = common.Name, Order = common.Order, Required = common.Required,
-            StopTimeout = common.StopTimeout, KillTimeout = common.KillTimeout,
-            Run = section.Text(ConfigKeys.Run),
-            Start = section.Text(ConfigKeys.Start),
-            Stop = section.Text(ConfigKeys.Stop),
-            Cwd = section.Text(ConfigKeys.Cwd),
-            Env = section.Map(ConfigKeys.Env),
-            Shell = section.Text(ConfigKeys.Shell)!,
-            User = section.Text(ConfigKeys.User),
-        };
-        var at = section.PlaceOf(ConfigKeys.Run);
-        if (!section.Has(ConfigKeys.Run) && !section.Has(ConfigKeys.Start) && !section.Has(ConfigKeys.Stop))
-        {
-            problems.Error(at, "A shell driver has nothing to do", "it has neither 'run' nor 'start' and 'stop'",
-                "Add `run: COMMAND` for a process, or `start: COMMAND` and `stop: COMMAND`.");
-        }
-        else if (section.Has(ConfigKeys.Run) && (section.Has(ConfigKeys.Start) || section.Has(ConfigKeys.Stop)))
-        {
-            problems.Error(at, "A shell driver has both 'run' and 'start' or 'stop'", "either clustd supervises a process, or it calls scripts",
-                "Keep 'run', and put the scripts into a driver of their own.");
-        }
-        else if (section.Has(ConfigKeys.Start) && !section.Has(ConfigKeys.Stop))
-        {
-            problems.Warning(section.PlaceOf(ConfigKeys.Start), "A shell driver has 'start' but no 'stop'",
-                "nothing ends what 'start' began when another machine takes over", "Add `stop: COMMAND`, or use `run: COMMAND`.");
-        }
-        return driver;
     }
 }

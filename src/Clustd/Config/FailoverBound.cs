@@ -44,7 +44,7 @@ public static class FailoverBound
     public static IReadOnlyList<string> BestEffort(ClustdConfig config) =>
         [.. from driver in config.Drivers
             where !driver.StopsForCertain
-            group driver.Name by driver.Service into service
+            group driver.Name by driver.Service ?? ServiceConfig.DefaultName into service
             orderby service.Key
             select $"Service '{service.Key}' stops by best effort only ({string.Join(", ", service)}): what a start script left behind may still run while another machine starts. Use `run: COMMAND` to have it killed for certain."];
 

@@ -3,6 +3,7 @@ using Clustd.Config;
 using Clustd.Core;
 using Clustd.Demo;
 using Clustd.Drivers;
+using Clustd.Drivers.Shell;
 using Clustd.Http;
 using Clustd.Tests.Config;
 using Shouldly;
@@ -60,7 +61,7 @@ public sealed class CliPartsTests
             drivers:
               - shell: { service: web, name: it, run: ./web, cwd: /srv, env: { B: 2, A: 1 }, shell: /bin/bash, user: nobody, order: 3, required: false }
             """), ConfigTestWorld.Machine());
-        var shell = DriversCommand.OptionsOf(config.Drivers[0]).ShouldBeOfType<ShellDriverOptions>();
+        var shell = config.Drivers[0].ShouldBeOfType<ShellDriverOptions>();
         shell.ShouldSatisfyAllConditions(
             () => shell.Name.ShouldBe("it"), () => shell.Service.ShouldBe("web"), () => shell.Run.ShouldBe("./web"), () => shell.WorkingDirectory.ShouldBe("/srv"),
             () => shell.Environment.Select(pair => $"{pair.Key}={pair.Value}").ShouldBe(["A=1", "B=2"]), () => shell.Shell.ShouldBe("/bin/bash"),

@@ -60,7 +60,7 @@ public sealed class CommandLineTests : IDisposable
         var words = _bench.Out.Split('\n').Where(line => line.StartsWith("  ", StringComparison.Ordinal)).Select(line => line.Trim().Split(' ')[0]).ToList();
         words.ShouldBe([
             "clustd", "init", "run", "status", "move", "why", "demo",
-            "drivers", "exec", "check", "secret", "events", "drain", "undrain", "pause", "unpause", "restart", "stop", "machine", "leader", "completion", "version",
+            "drivers", "driver", "exec", "check", "secret", "events", "drain", "undrain", "pause", "unpause", "restart", "stop", "machine", "leader", "completion", "version",
         ]);
         _bench.Out.ShouldNotContain("guard");
         _bench.Out.ShouldNotContain("complete ");

@@ -9,7 +9,7 @@ namespace Clustd.Tests.Cli;
 public sealed class CompletionTests
 {
     [Theory]
-    [InlineData("clustd d", "demo drivers drain")]
+    [InlineData("clustd d", "demo driver drivers drain")]
     [InlineData("./clustd mac", "machine")]
     [InlineData("clustd machine ", "add list remove")]
     [InlineData("clustd completion ", "bash fish zsh")]

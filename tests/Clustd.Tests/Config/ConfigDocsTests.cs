@@ -3,6 +3,7 @@ using System.Text.Json;
 using System.Text.Json.Nodes;
 using System.Text.RegularExpressions;
 using Clustd.Config;
+using Clustd.Config.Drivers;
 using Shouldly;
 using Xunit;
 using static Clustd.Tests.Config.ConfigTestWorld;
@@ -44,7 +45,7 @@ public sealed partial class ConfigDocsTests
             {
                 ConfigKeys.Top or ConfigKeys.DriverFileTop => $"{key.Name}: {wrong}",
                 ConfigKeys.ServiceSection => $"services:\n  a:\n    {key.Name}: {wrong}",
-                ConfigKeys.ShellSection => $"drivers:\n  - shell:\n      {key.Name}: {wrong}",
+                _ when KindOf(key) is { } kind => $"drivers:\n  - {kind.Word}:\n      {key.Name}: {wrong}",
                 _ => $"{key.Section}:\n  {key.Name}: {wrong}",
             };
             var errors = key.Section == ConfigKeys.DriverFileTop ? ConfigLoader.ParseDriverFile(text, "d.yml", Machine()).Errors : Read(text).Errors;
@@ -63,7 +64,7 @@ public sealed partial class ConfigDocsTests
                 ConfigKeys.ServerSection => Read($"server: {{ {line} }}\n{File()}"),
                 ConfigKeys.ClusterSection => Read(File(line)),
                 ConfigKeys.ServiceSection => Read(File(rest: $"services: {{ web: {{ {line} }}, bot: {{}} }}")),
-                _ => Read(File(rest: $"services: {{ web: {{}}, default: {{}} }}\ndrivers: [ shell: {{ {line}{(key.Name is "run" or "start" or "stop" ? "" : ", run: x")} }} ]")),
+                _ => Read(File(rest: $"services: {{ web: {{}}, default: {{}} }}\ndrivers: [ {KindOf(key)!.Word}: {{ {line}{Rest(KindOf(key)!, key)} }} ]")),
             };
             result.Errors.ShouldBeEmpty(line);
         }
@@ -81,6 +82,19 @@ public sealed partial class ConfigDocsTests
             else Read(text).Errors.ShouldBeEmpty(sample);
         }
     }
+
+    private static DriverKind? KindOf(ConfigKey key) => DriverKinds.All.FirstOrDefault(kind => kind.Section == key.Section);
+
+    // What the kind needs besides. A key whose own example must stand alone is one of the shell driver's commands.
+    private static string Rest(DriverKind kind, ConfigKey key)
+    {
+        if (kind == DriverKinds.Shell && key.Name is "run" or "start" or "stop") return "";
+        var least = kind.Example.Trim('{', '}', ' ');
+        return least.Length == 0 || least.Contains($"{key.Name}:") ? Without(least, key.Name) : $", {least}";
+    }
+
+    private static string Without(string least, string name) =>
+        string.Concat(least.Split(", ").Where(pair => !pair.StartsWith($"{name}:", StringComparison.Ordinal) && pair.Length > 0).Select(pair => $", {pair}"));
 
     private static string Rows(string section)
     {
@@ -120,10 +134,10 @@ internal static class ConfigSchema
             ["server"] = Section(ConfigKeys.ServerSection),
             ["cluster"] = Section(ConfigKeys.ClusterSection),
             ["service"] = Section(ConfigKeys.ServiceSection, "object", "null"),
-            ["driver"] = new JsonObject { ["type"] = "object", ["properties"] = new JsonObject { ["shell"] = Ref("shell") }, ["minProperties"] = 1, ["maxProperties"] = 1, ["additionalProperties"] = false },
-            ["shell"] = Section(ConfigKeys.ShellSection),
-            ["driver_file"] = Section(ConfigKeys.DriverFileTop),
+            ["driver"] = new JsonObject { ["type"] = "object", ["properties"] = new JsonObject([.. DriverKinds.All.Select(kind => KeyValuePair.Create(kind.Word, (JsonNode?)Ref(kind.Word)))]), ["minProperties"] = 1, ["maxProperties"] = 1, ["additionalProperties"] = false },
         };
+        foreach (var kind in DriverKinds.All) schema["$defs"]![kind.Word] = Section(kind.Section);
+        schema["$defs"]!["driver_file"] = Section(ConfigKeys.DriverFileTop);
         var options = new JsonSerializerOptions { WriteIndented = true, Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
         using var stream = new MemoryStream();
         using (var writer = new Utf8JsonWriter(stream, new JsonWriterOptions { Indented = true, Encoder = options.Encoder })) schema.WriteTo(writer);
@@ -162,7 +176,7 @@ internal static class ConfigSchema
         MapKey => new JsonObject { ["type"] = "object", ["additionalProperties"] = new JsonObject { ["type"] = new JsonArray("string", "number", "boolean", "null") } },
         SectionKey { Opens: ConfigKeys.ServiceSection } => new JsonObject { ["type"] = "object", ["propertyNames"] = Ref("id"), ["additionalProperties"] = Ref("service") },
         SectionKey { IsList: true } => new JsonObject { ["type"] = "array", ["items"] = Ref("driver") },
-        SectionKey { Opens: ConfigKeys.ShellSection } => Ref("shell"),
+        SectionKey opened when DriverKinds.All.FirstOrDefault(kind => kind.Section == opened.Opens) is { } kind => Ref(kind.Word),
         SectionKey opened => Ref(opened.Opens),
         _ => throw new InvalidOperationException($"{key.GetType().Name} has no line in the schema"),
     };

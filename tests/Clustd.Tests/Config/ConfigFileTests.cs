@@ -1,3 +1,4 @@
+using Clustd.Drivers.Shell;
 using Clustd.Config;
 using Shouldly;
 using Xunit;
@@ -121,9 +122,9 @@ public sealed class ConfigFileTests : IDisposable
         file.Host.ShouldBe(new Uri("ws://127.0.0.1:3001"));
         file.Secret.ShouldBe("supersecret");
         file.ToString().ShouldNotContain("supersecret");
-        var driver = file.Drivers.ShouldHaveSingleItem().ShouldBeOfType<ShellDriverConfig>();
-        (driver.Service, driver.Name, driver.Shell, driver.Cwd, driver.Start, driver.Stop).ShouldBe(("default", "default-shell", "/bin/bash", "./app", "./start.sh", "./stop.sh"));
-        driver.Env.ShouldBe([new("MY_VAR", "2")]);
+        var driver = file.Drivers.ShouldHaveSingleItem().ShouldBeOfType<ShellDriverOptions>();
+        (driver.Service, driver.Name, driver.Shell, driver.WorkingDirectory, driver.Start, driver.Stop).ShouldBe(("default", "default-shell", "/bin/bash", "./app", "./start.sh", "./stop.sh"));
+        driver.Environment.ShouldBe([new("MY_VAR", "2")]);
     }
 
     [Fact]

@@ -60,7 +60,7 @@ public sealed class ConfigFuzzTests
             {
                 ConfigKeys.Top => $"{key.Name}: {value}",
                 ConfigKeys.ServiceSection => $"services:\n  a:\n    {key.Name}: {value}",
-                ConfigKeys.ShellSection => $"drivers:\n  - shell:\n      {key.Name}: {value}",
+                _ when key.Section.StartsWith("drivers[].", StringComparison.Ordinal) => $"drivers:\n  - {key.Section["drivers[].".Length..]}:\n      {key.Name}: {value}",
                 ConfigKeys.DriverFileTop => $"{key.Name}: {value}",
                 _ => $"{key.Section}:\n  {key.Name}: {value}",
             });

@@ -1,3 +1,4 @@
+using Clustd.Drivers.Shell;
 using Clustd.Config;
 using Shouldly;
 using Xunit;
@@ -105,12 +106,12 @@ public sealed class ConfigLoaderTests
         web.Drivers.ShouldBe(["web-shell"]);
         web.Machines.ShouldBe(["cm-1", "cm-2"]);
         web.OnStopFailure.ShouldBe(StopFailureAction.Fence);
-        var run = config.Drivers[0].ShouldBeOfType<ShellDriverConfig>();
+        var run = config.Drivers[0].ShouldBeOfType<ShellDriverOptions>();
         (run.Name, run.Run, run.User, run.Order, run.Required, run.Shell, run.StopsForCertain).ShouldBe(("web-shell", "./web --port 8080", "www", 5, false, "/bin/sh", true));
         run.StopTimeout.ShouldBe(TimeSpan.FromSeconds(1));
-        var scripts = config.Drivers[1].ShouldBeOfType<ShellDriverConfig>();
-        (scripts.Name, scripts.Start, scripts.Stop, scripts.Cwd, scripts.Shell, scripts.StopsForCertain).ShouldBe(("mine", "./start.sh", "./stop.sh", ".", "/bin/bash", false));
-        scripts.Env.ShouldBe([new("MY_VAR", "2")]);
+        var scripts = config.Drivers[1].ShouldBeOfType<ShellDriverOptions>();
+        (scripts.Name, scripts.Start, scripts.Stop, scripts.WorkingDirectory, scripts.Shell, scripts.StopsForCertain).ShouldBe(("mine", "./start.sh", "./stop.sh", ".", "/bin/bash", false));
+        scripts.Environment.ShouldBe([new("MY_VAR", "2")]);
         scripts.KillTimeout.ShouldBeNull();
     }
 

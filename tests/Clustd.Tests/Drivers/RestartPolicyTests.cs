@@ -1,4 +1,5 @@
 using Clustd.Drivers;
+using Clustd.Drivers.Shell;
 using Shouldly;
 using Xunit;
 

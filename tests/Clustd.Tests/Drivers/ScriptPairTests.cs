@@ -1,5 +1,6 @@
 using Clustd.Client;
 using Clustd.Drivers;
+using Clustd.Drivers.Shell;
 using Clustd.Drivers.Processes;
 using Shouldly;
 using Xunit;

@@ -1,6 +1,7 @@
 using Clustd.Client;
 using Clustd.Client.Protocol;
 using Clustd.Drivers;
+using Clustd.Drivers.Shell;
 using Clustd.Tests.Client;
 using Shouldly;
 using Xunit;

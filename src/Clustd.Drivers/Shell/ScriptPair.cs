@@ -1,7 +1,7 @@
 using Clustd.Client;
 using Clustd.Drivers.Processes;
 
-namespace Clustd.Drivers;
+namespace Clustd.Drivers.Shell;
 
 /// <summary>
 /// <c>start:</c> and <c>stop:</c> scripts, as in 2018: the exit code decides. What a start script leaves in the background lives on; a script

@@ -1,4 +1,4 @@
-namespace Clustd.Drivers;
+namespace Clustd.Drivers.Shell;
 
 /// <summary>What to do with an app that has ended by itself.</summary>
 public abstract record RestartDecision

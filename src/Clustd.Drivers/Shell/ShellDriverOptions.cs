@@ -1,4 +1,4 @@
-namespace Clustd.Drivers;
+namespace Clustd.Drivers.Shell;
 
 /// <summary>
 /// The shell driver: either <see cref="Run"/>, an app that is started, supervised and stopped for certain, or <see cref="Start"/> and
@@ -6,6 +6,10 @@ namespace Clustd.Drivers;
 /// </summary>
 public sealed record ShellDriverOptions : DriverOptions
 {
+    public override string Kind => "shell";
+
+    public override bool StopsForCertain => Run is not null;
+
     /// <summary>Command line of an app that stays in the foreground, for the shell.</summary>
     public string? Run { get; init; }
 
@@ -26,6 +30,8 @@ public sealed record ShellDriverOptions : DriverOptions
 
     /// <summary>Name or number of the user to run as; needs root. Null: the driver process's own.</summary>
     public string? User { get; init; }
+
+    public override IEnumerable<string> Unprinted => Environment.Select(pair => $"{pair.Key}={pair.Value}");
 
     /// <summary>Three-part messages about what does not fit together; empty when all is well.</summary>
     public IReadOnlyList<string> Validate()

@@ -1,7 +1,7 @@
 using System.Threading.Channels;
 using Clustd.Client;
 
-namespace Clustd.Drivers;
+namespace Clustd.Drivers.Shell;
 
 /// <summary>
 /// Logs the lines of an app behind the name of its service (<c>web| listening</c>) without ever making the app's guard wait: when the log is

@@ -1,13 +1,13 @@
+using System.Globalization;
+using System.Runtime.CompilerServices;
 using Clustd.Client;
 using Clustd.Drivers.Processes;
 
-namespace Clustd.Drivers;
+namespace Clustd.Drivers.Shell;
 
 /// <summary>Runs an app (<c>run:</c>) or two scripts (<c>start:</c>, <c>stop:</c>) when this machine becomes the master, and when it no longer is.</summary>
-public sealed class ShellDriver : DriverMachine
+public sealed class ShellDriver : DriverMachine, ITestableDriver
 {
-    public const string Kind = "shell";
-
     private static readonly TimeSpan StartTimeoutDefault = TimeSpan.FromSeconds(30), StopTimeoutDefault = TimeSpan.FromSeconds(10); // as a service's
 
     private static readonly TimeSpan FlushLimit = TimeSpan.FromSeconds(1);
@@ -19,7 +19,7 @@ public sealed class ShellDriver : DriverMachine
     private readonly ScriptPair? _scripts;
 
     public ShellDriver(ShellDriverOptions options, DriverHost host)
-        : base(host.ClientOf(options, Kind, options.Run is null ? StopGuarantee.BestEffort : StopGuarantee.CertainByGuard), host.Address)
+        : base(host.ClientOf(options), host.Address)
     {
         if (options.Validate() is [var error, ..]) throw new ArgumentException(error, nameof(options));
         (_options, _host) = (options, host);
@@ -58,6 +58,33 @@ public sealed class ShellDriver : DriverMachine
     {
         Task flushed = _output.DisposeAsync().AsTask();
         await Task.WhenAny(flushed, Task.Delay(FlushLimit)).ConfigureAwait(false);
+    }
+
+    public async IAsyncEnumerable<DriverFinding> TestAsync([EnumeratorCancellation] CancellationToken cancellationToken)
+    {
+        await Task.CompletedTask.ConfigureAwait(false);
+        yield return File.Exists(_options.Shell)
+            ? new(FindingLevel.Good, "shell", _options.Shell)
+            : new(FindingLevel.Bad, "shell", $"'{_options.Shell}' is not there: no command could be run. Name another one in `shell`.");
+        string folder = _options.WorkingDirectory ?? Environment.CurrentDirectory;
+        yield return Directory.Exists(folder)
+            ? new(FindingLevel.Good, "cwd", Path.GetFullPath(folder))
+            : new(FindingLevel.Bad, "cwd", $"'{folder}' is no folder (looked up from {Environment.CurrentDirectory}): no command could be run there. Correct `cwd`.");
+        if (_options.User is { } user)
+            yield return UserFinding(user);
+        if (_options.Start is not null && _options.Stop is null)
+            yield return new(FindingLevel.Doubtful, "stop", "There is `start` without `stop`: nothing ends what was begun. Add `stop`, or use `run`.");
+    }
+
+    private static DriverFinding UserFinding(string user)
+    {
+        if (!Environment.IsPrivilegedProcess && user != Environment.UserName)
+            return new(FindingLevel.Bad, "user", $"Commands cannot be run as '{user}': that needs root, and this is {Environment.UserName}. Run `clustd drivers` as root, or remove `user`.");
+        bool isNumber = uint.TryParse(user, NumberStyles.None, CultureInfo.InvariantCulture, out _);
+        bool isThere = isNumber || File.ReadLines("/etc/passwd").Any(line => line.StartsWith($"{user}:", StringComparison.Ordinal));
+        return isThere
+            ? new(FindingLevel.Good, "user", user)
+            : new(FindingLevel.Doubtful, "user", $"'{user}' is not in /etc/passwd: unless another directory knows it, no command will start. Correct `user`.");
     }
 
     protected override void LeaseChanged(LeaseEnd lease) => _app?.LeaseChanged(lease);

@@ -1,7 +1,7 @@
 using Clustd.Client;
 using Clustd.Drivers.Processes;
 
-namespace Clustd.Drivers;
+namespace Clustd.Drivers.Shell;
 
 /// <summary>
 /// A <c>run:</c> app: started under a guard, restarted when it ends by itself, stopped for certain. Nothing of it runs without a lease.
