@@ -181,6 +181,7 @@ internal sealed class Network
         foreach (var connection in Of(machine))
         {
             connection.Lose(machine);
+            connection.TornGeneration = connection.Generation;
             Break(connection, _world.Scenario.LeaseMicroseconds / 50);
         }
     }
@@ -191,6 +192,7 @@ internal sealed class Network
         foreach (var connection in Of(machine))
         {
             connection.Lose(machine);
+            connection.TornGeneration = connection.Generation;
             NoticeSilence(connection);
         }
     }
@@ -344,6 +346,11 @@ internal sealed class Network
         connection.LastDelivery[1 - secondSide] = later; // nothing arrives at the second before it knows of the connection
         _world.Events.At(later, () =>
         {
+            if (connection.TornGeneration == generation)
+            {
+                return; // One end is gone since; its successor knows nothing of this connection, and the other end is told by whoever tore it (seed 208407).
+            }
+
             if (generation == connection.Generation && connection.Up(first) && _world.Machines[second].IsRunning)
             {
                 Open(connection, second);
@@ -371,6 +378,9 @@ internal sealed class Network
 
         /// <summary>One more with every connection that is made.</summary>
         public int Generation { get; set; }
+
+        /// <summary>The last that lost one of its ends with its process.</summary>
+        public int TornGeneration { get; set; }
 
         /// <summary>What was sent under another number is lost.</summary>
         public int Stream { get; set; }
