@@ -183,6 +183,8 @@ internal sealed class Health(World world)
         var leader = world.Checks.Leader is { } known ? world.MachineOf(known.Machine) : null;
         var failures = state.Services.GetValueOrDefault(service)?.Failures;
         return clique.Exists(machine => !state.Drained.Contains(machine.Id)
+            // Whoever is not taken in yet, or again with a new store, runs nothing; that it is taken in, the end demands (seeds 227941, 243660).
+            && state.Members.TryGetValue(machine.Id, out var member) && member.Store == machine.Disk.Store
             && (leader is null || leader == machine || !IsCut(machine, leader))
             && failures?.ContainsKey(machine.Id) != true
             && machine.Drivers.Count > 0 // A witness runs nothing.
