@@ -127,12 +127,18 @@ internal sealed partial class Faults
             return;
         }
 
+        const string Full = "its disk is full";
         Note($"{machine.Id}'s disk is full");
-        machine.CannotStart = "its disk is full";
-        machine.Post(new Input.GoodbyeRequested("its disk is full"));
+        machine.CannotStart = Full;
+        machine.Post(new Input.GoodbyeRequested(Full));
         var generation = machine.Generation;
         Until(_chance.Between(Lease * 3, Lease * 8), () =>
         {
+            if (machine.CannotStart != Full)
+            {
+                return; // Its store was damaged meanwhile: room on the disk mends nothing (campaign 221798).
+            }
+
             machine.CannotStart = null;
             StartAgain(machine, generation);
         });
@@ -153,6 +159,7 @@ internal sealed partial class Faults
         Later(Lease / 10, machine.StartDaemon);
         Until(_chance.Skewed(Lease / 2, Lease * 4), () =>
         {
+            machine.KillDaemon();
             machine.WipeDisk();
             machine.CannotStart = null;
             _absentee = null;

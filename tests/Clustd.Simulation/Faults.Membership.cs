@@ -129,6 +129,13 @@ internal sealed partial class Faults
         }
     }
 
-    private bool AreAllVoters() => _world.Checks.Newest.Members.Count == _world.Machines.Length
-        && _world.Checks.Newest.Members.Values.All(member => !member.Learner && _world.MachineOf(member.Machine).Disk.Store == member.Store);
+    // By what is decided, and by what is only in somebody's log: a removal that waits for a slow disk counts already, and that disk with it (campaign 240437).
+    private bool AreAllVoters()
+    {
+        var applied = _world.Checks.Newest;
+        return applied.Members.Count == _world.Machines.Length
+            && applied.Members.Values.All(member => !member.Learner && _world.MachineOf(member.Machine).Disk.Store == member.Store)
+            && !_world.Machines.SelectMany(machine => machine.Disk.Read().Entries).Any(entry => entry.Index > applied.AppliedIndex && entry.Command is Core.Cluster.Command.ChangeMembers)
+            && _world.Machines.Where(machine => machine.IsRunning).All(machine => machine.Core!.Consensus.LatestVoters.All(voters => voters.Count() == _world.Machines.Length));
+    }
 }
