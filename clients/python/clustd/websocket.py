@@ -30,10 +30,11 @@ class WebSocketError(OSError):
 class WebSocket:
     """One connection. One thread reads; who sends sees to it that only one does at a time."""
 
-    def __init__(self, connection: socket.socket) -> None:
+    def __init__(self, connection: socket.socket, until: Optional[float]) -> None:
+        self.until = until  # On time.monotonic: bounds the whole, against a peer that drips. None: no limit.
+        self.send_pong: Callable[[bytes], None] = self.send_pong_now
         self._socket = connection
         self._buffer = b""
-        self.send_pong: Callable[[bytes], None] = lambda payload: self.send(payload, _PONG)
 
     def upgrade(self, address: DaemonAddress) -> None:
         """Turns the connection into a WebSocket (RFC 6455, 4.1)."""
@@ -85,6 +86,10 @@ class WebSocket:
     def send_text(self, text: str) -> None:
         """Sends one message. Not more than one thread at a time."""
         self.send(text.encode("utf-8", "replace"), _TEXT)
+
+    def send_pong_now(self, payload: bytes) -> None:
+        """Answers a ping."""
+        self.send(payload, _PONG)
 
     def send_close(self, code: int, reason: str) -> None:
         """Says that nothing more will come, and why."""
@@ -149,6 +154,11 @@ class WebSocket:
         return whole[:count]
 
     def _fill(self, when: str) -> None:
+        if self.until is not None:
+            left = self.until - time.monotonic()
+            if left <= 0:
+                raise TimeoutError("it took too long")
+            self._socket.settimeout(left)
         part = self._socket.recv(65_536)
         if not part:
             raise WebSocketError(f"the connection was closed {when}".rstrip())
