@@ -74,7 +74,7 @@ internal sealed class Subject(DriverClient client, string host) : DriverMachine(
     protected override async Task TriggerAsync(Trigger trigger, CancellationToken cancellationToken)
     {
         void SayCall(string what) => Say(what, new() { ["service"] = trigger.Service, ["isMaster"] = trigger.IsMaster, ["token"] = trigger.Token });
-        var how = behaviours.GetValueOrDefault(trigger.IsMaster) ?? [];
+        var (how, release) = (behaviours.GetValueOrDefault(trigger.IsMaster) ?? [], released.Task);
         Say("begin", new()
         {
             ["service"] = trigger.Service, ["isMaster"] = trigger.IsMaster, ["token"] = trigger.Token, ["reason"] = trigger.Reason, ["kill"] = trigger.Kill, ["lease"] = trigger.Lease is not null,
@@ -88,7 +88,7 @@ internal sealed class Subject(DriverClient client, string host) : DriverMachine(
         Thread.Sleep((int?)how["blocksMs"] ?? 0);
         var ignores = (bool?)how["ignores"] ?? false;
         if ((bool?)how["holds"] ?? false)
-            await Task.WhenAny(released.Task, Task.Delay(Timeout.Infinite, ignores ? default : cancellationToken));
+            await Task.WhenAny(release, Task.Delay(Timeout.Infinite, ignores ? default : cancellationToken));
         SayCall("end");
         if (!ignores)
             cancellationToken.ThrowIfCancellationRequested();

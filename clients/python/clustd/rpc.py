@@ -1,7 +1,7 @@
 """JSON-RPC 2.0, as the driver protocol has it."""
 
 import json
-from typing import Any, Callable, Dict, NamedTuple, Optional, Union
+from typing import Any, Callable, Dict, NamedTuple, Optional, TypeGuard, Union
 
 INVALID_PARAMS = -32602
 METHOD_NOT_FOUND = -32601
@@ -74,7 +74,7 @@ def object_of(message: Json, field: str) -> Json:
     return value if isinstance(value, dict) else {}
 
 
-def is_integer(value: Any) -> bool:
+def is_integer(value: Any) -> TypeGuard[int]:
     return isinstance(value, int) and not isinstance(value, bool)
 
 

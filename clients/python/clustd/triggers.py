@@ -123,9 +123,9 @@ class ServiceTriggers:
         if self._current is not None and self._current.is_master:
             self._cancel_current()
         self._drop_starts(lambda start: True, TRIGGER_CANCELLED, "was cancelled: " + reason)
-        token = self.running
-        if token is None:
+        if self.running is None:
             return False
+        token = self.running
         limit = max(0, kill_at - self._host.now_us()) if kill_at is not None else 0
         # Its number is not the daemon's: no cancel can name it.
         self._enqueue(Call(self.service, False, token, reason, -1, limit, kill, lambda error: reply(error, token)))
