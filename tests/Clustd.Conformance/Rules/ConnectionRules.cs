@@ -90,7 +90,7 @@ public abstract class ConnectionRules(string subject) : Rules(subject)
         var bytes = what == "long" ? Encoding.UTF8.GetBytes("{\"jsonrpc\":\"2.0\",\"method\":\"news\",\"text\":\"" + new string('x', 262_144) + "\"}") : Encoding.UTF8.GetBytes(what);
         await side.SendRawAsync(bytes, what == "binary" ? WebSocketMessageType.Binary : WebSocketMessageType.Text);
         (await scene.InTime(side.Closed, "the driver to hang up")).ShouldBe(code);
-        (await scene.NextDriverAsync()).StateOf()!["isMaster"]!.GetValue<bool>().ShouldBeTrue();
+        (await scene.NextDriverAsync()).Tells()["isMaster"]!.GetValue<bool>().ShouldBeTrue();
         scene.Begun(false).ShouldBe(0);
     }
 
@@ -134,7 +134,7 @@ public abstract class ConnectionRules(string subject) : Rules(subject)
         var tries = scene.Daemon.Connections.All;
         (tries[before + 19].AtUs - tries[before].AtUs).ShouldBeLessThan(12 * Second, "19 waits of 100 ms at most; as ever they would be some 20 s");
         scene.Daemon.TurnsAway = false;
-        (await scene.NextDriverAsync()).StateOf()!["isMaster"]!.GetValue<bool>().ShouldBeTrue();
+        (await scene.NextDriverAsync()).Tells()["isMaster"]!.GetValue<bool>().ShouldBeTrue();
         scene.Begun(false).ShouldBe(0);
     }
 }

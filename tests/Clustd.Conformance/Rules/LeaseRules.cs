@@ -210,7 +210,7 @@ public abstract class LeaseRules(string subject) : Rules(subject)
         var silent = Message.NowUs;
         await scene.InTime(side.Closed, "the driver to hang up");
         (Message.NowUs - silent).ShouldBeGreaterThan(Second, "after half a lease of 4 s");
-        (await scene.NextDriverAsync()).StateOf()!["isMaster"]!.GetValue<bool>().ShouldBeTrue();
+        (await scene.NextDriverAsync()).Tells()["isMaster"]!.GetValue<bool>().ShouldBeTrue();
         scene.Begun(false).ShouldBe(0);
     }
 

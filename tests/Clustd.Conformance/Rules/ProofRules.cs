@@ -58,7 +58,7 @@ public abstract class ProofRules(string subject) : Rules(subject)
         impostor.Methods.ShouldBe(["hello"]);
         scene.Daemon.OwnSecret = null;
         var again = await scene.NextDriverAsync();
-        again.StateOf()!["isMaster"]!.GetValue<bool>().ShouldBeTrue();
+        again.Tells()["isMaster"]!.GetValue<bool>().ShouldBeTrue();
         scene.Begun(false).ShouldBe(0);
     }
 

@@ -54,7 +54,7 @@ public abstract class RegisterRules(string subject) : Rules(subject)
         await using var scene = await StartAsync();
         var side = await scene.RunningAsync(token: 41);
         side.Cut();
-        var state = (await scene.NextDriverAsync()).StateOf()!;
+        var state = (await scene.NextDriverAsync()).Tells();
         state["isMaster"]!.GetValue<bool>().ShouldBeTrue();
         state["token"]!.GetValue<long>().ShouldBe(41);
         (state["unsettled"]?.GetValue<bool>() ?? false).ShouldBeFalse();
@@ -157,13 +157,13 @@ public abstract class RegisterRules(string subject) : Rules(subject)
         var refusals = 2;
         scene.Daemon.OnRegister = _ => refusals-- > 0 ? (-32010, "the file was changed for a moment") : null;
         side.Cut();
-        (await scene.NextDriverAsync()).StateOf()!["isMaster"]!.GetValue<bool>().ShouldBeTrue();
+        (await scene.NextDriverAsync()).Tells()["isMaster"]!.GetValue<bool>().ShouldBeTrue();
         scene.Begun(false).ShouldBe(0);
     }
 
     private static void Unsettled(DriverSide side, long token)
     {
-        var state = side.StateOf().ShouldNotBeNull();
+        var state = side.Tells();
         state["isMaster"]!.GetValue<bool>().ShouldBeTrue("it may be running");
         state["unsettled"]!.GetValue<bool>().ShouldBeTrue("it cannot be told");
         state["token"]!.GetValue<long>().ShouldBe(token);

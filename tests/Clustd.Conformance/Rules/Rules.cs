@@ -12,14 +12,16 @@ public abstract class Rules(string subject)
     protected const long Second = ScriptedDaemon.Second;
 
     /// <summary>How long a test waits for what must happen. Only one that fails waits that long; those that break a rule on purpose do so at once.</summary>
-    private protected TimeSpan Patience => subject.StartsWith(WrongDriver.Prefix, StringComparison.Ordinal) ? TimeSpan.FromSeconds(5) : TimeSpan.FromSeconds(40);
+    private protected TimeSpan Patience => IsWrong && subject != WrongDriver.Prefix + Mistake.None ? TimeSpan.FromSeconds(5) : TimeSpan.FromSeconds(40);
+
+    private bool IsWrong => subject.StartsWith(WrongDriver.Prefix, StringComparison.Ordinal);
 
     /// <summary>Starts a daemon, as the test wants it, and a subject that connects to it.</summary>
     private protected async Task<Scene> StartAsync(Action<ScriptedDaemon>? script = null, string? secret = null, params (string Name, string Value)[] settings)
     {
         var daemon = secret is null ? new ScriptedDaemon() : new ScriptedDaemon { Secret = secret };
         script?.Invoke(daemon);
-        Subject driver = subject.StartsWith(WrongDriver.Prefix, StringComparison.Ordinal) ? new WrongDriver(subject[WrongDriver.Prefix.Length..]) : new ProcessSubject(subject);
+        Subject driver = IsWrong ? new WrongDriver(subject[WrongDriver.Prefix.Length..]) : new ProcessSubject(subject);
         var scene = new Scene(daemon, driver, Patience);
         try
         {

@@ -153,7 +153,7 @@ public abstract class StopRules(string subject) : Rules(subject)
         scene.Daemon.KillTimeoutUs = 2 * Second;
         await side.CloseAsync(1001, "the terms have changed");
         var again = await scene.NextDriverAsync();
-        again.StateOf()!["isMaster"]!.GetValue<bool>().ShouldBeTrue("what runs goes on");
+        again.Tells()["isMaster"]!.GetValue<bool>().ShouldBeTrue("what runs goes on");
         await scene.BehaveAsync(false, holds: true, ignores: true);
         scene.Daemon.LeftUs = 0;
         (await scene.InTime(scene.Subject.Ended, "the process to end itself")).ShouldBe(KilledBySigkill);

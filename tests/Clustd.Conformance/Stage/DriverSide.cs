@@ -5,6 +5,7 @@ using System.Security.Cryptography;
 using System.Text;
 using System.Text.Json;
 using System.Text.Json.Nodes;
+using Shouldly;
 
 namespace Clustd.Conformance.Stage;
 
@@ -48,6 +49,9 @@ internal sealed class DriverSide(ScriptedDaemon daemon, TcpClient client)
     public JsonObject? StateOf(string service = "default") =>
         (Registration["states"] as JsonArray)?.OfType<JsonObject>().SingleOrDefault(state => state["service"]?.GetValue<string>() == service);
 
+    /// <summary>As <see cref="StateOf"/>, where there must be something.</summary>
+    public JsonObject Tells() => StateOf().ShouldNotBeNull("nothing is told of what runs");
+
     /// <summary>Sends a trigger; the task is the driver's answer to it.</summary>
     public Task<Message> TriggerAsync(bool isMaster, long token, bool kill = false, long limitUs = 30 * ScriptedDaemon.Second, string service = "default") => RequestAsync("trigger", new JsonObject
     {
@@ -56,16 +60,13 @@ internal sealed class DriverSide(ScriptedDaemon daemon, TcpClient client)
 
     public Task CancelAsync(long sequence, string service = "default") => SendAsync(new JsonObject { ["jsonrpc"] = "2.0", ["method"] = "cancel", ["params"] = new JsonObject { ["service"] = service, ["sequence"] = sequence } });
 
-    /// <summary>Sends a request; the task is the driver's answer.</summary>
-    /// <exception cref="IOException">The connection ended before it came.</exception>
-    public async Task<Message> RequestAsync(string method, JsonObject parameters)
+    /// <summary>Sends a request; the task is the driver's answer, complete as soon as that was heard. Fails with an IOException if the connection ends before.</summary>
+    public Task<Message> RequestAsync(string method, JsonObject parameters)
     {
         var id = Interlocked.Increment(ref lastId);
         var answer = asked[id] = new TaskCompletionSource<Message>(TaskCreationOptions.RunContinuationsAsynchronously);
-        if (closed.Task.IsCompleted)
-            throw new IOException("the connection has ended");
-        await SendAsync(new JsonObject { ["jsonrpc"] = "2.0", ["id"] = id, ["method"] = method, ["params"] = parameters });
-        return await answer.Task;
+        _ = SendOrFailAsync(new JsonObject { ["jsonrpc"] = "2.0", ["id"] = id, ["method"] = method, ["params"] = parameters }, answer);
+        return answer.Task;
     }
 
     public Task AnswerAsync(Message request, JsonObject result) => SendAsync(new JsonObject { ["jsonrpc"] = "2.0", ["id"] = request.Json["id"]?.DeepClone(), ["result"] = result });
@@ -162,7 +163,7 @@ internal sealed class DriverSide(ScriptedDaemon daemon, TcpClient client)
                 if (message.Method is { } method)
                     await ObeyAsync(method, message);
                 else if (message.Number("id") is { } id && asked.TryRemove(id, out var answer))
-                    answer.SetResult(message);
+                    answer.TrySetResult(message);
             }
             await CloseAsync(1000, "");
         }
@@ -177,6 +178,20 @@ internal sealed class DriverSide(ScriptedDaemon daemon, TcpClient client)
     }
 
     private static bool IsEnd(Exception e) => e is IOException or WebSocketException or SocketException or ObjectDisposedException or InvalidOperationException or JsonException;
+
+    private async Task SendOrFailAsync(JsonObject request, TaskCompletionSource<Message> answer)
+    {
+        try
+        {
+            if (closed.Task.IsCompleted)
+                throw new IOException("the connection has ended");
+            await SendAsync(request);
+        }
+        catch (IOException e)
+        {
+            answer.TrySetException(e);
+        }
+    }
 
     private async Task ObeyAsync(string method, Message message)
     {

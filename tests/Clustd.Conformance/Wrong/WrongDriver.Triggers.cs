@@ -42,7 +42,7 @@ internal sealed partial class WrongDriver
         return Task.CompletedTask;
     }
 
-    private void Triggered(ClientWebSocket open, Message message)
+    private void Triggered(WebSocket open, Message message)
     {
         var call = new Call(
             message.Params["isMaster"]!.GetValue<bool>(), message.Params["token"]!.GetValue<long>(), message.Params["reason"]!.GetValue<string>(),

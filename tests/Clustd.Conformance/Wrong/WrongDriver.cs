@@ -1,3 +1,4 @@
+using System.Net.Sockets;
 using System.Net.WebSockets;
 using System.Text;
 using System.Text.Json;
@@ -25,7 +26,7 @@ internal sealed partial class WrongDriver(string mistake) : Subject
     private ScriptedDaemon daemon = null!; // Set by Start, with which all begins.
     private string secret = "";
     private bool certain = true;
-    private ClientWebSocket? socket;
+    private WebSocket? socket;
     private Message? answer; // To the request in flight before registration.
     private TaskCompletionSource? answered;
     private long lastId;
@@ -63,12 +64,10 @@ internal sealed partial class WrongDriver(string mistake) : Subject
         var backoff = 50.0;
         while (!over.IsCancellationRequested)
         {
-            var open = new ClientWebSocket();
-            open.Options.AddSubProtocol("clustd.v1");
-            open.Options.KeepAliveInterval = Timeout.InfiniteTimeSpan;
+            using var client = new TcpClient { NoDelay = true };
             try
             {
-                await open.ConnectAsync(new Uri(daemon.Url + "/v1/driver"), over.Token);
+                var open = await UpgradeAsync(client);
                 lock (gate)
                     socket = open;
                 var reading = ReadAsync(open);
@@ -85,7 +84,6 @@ internal sealed partial class WrongDriver(string mistake) : Subject
                 answered?.TrySetResult();
                 Lost();
             }
-            open.Dispose();
             var most = HoldsLease(Now) && running is not null ? Math.Min(backoff, 100) : backoff;
             if (!Does(Mistake.HammersTheDaemon))
                 await Task.Delay(TimeSpan.FromMilliseconds(most * (0.5 + Random.Shared.NextDouble() / 2)));
@@ -93,9 +91,26 @@ internal sealed partial class WrongDriver(string mistake) : Subject
         }
     }
 
-    private static bool IsEnd(Exception e) => e is WebSocketException or IOException or OperationCanceledException or ObjectDisposedException or InvalidOperationException;
+    // By hand: ClientWebSocket tries again by itself when a server hangs up, and how often to try is what is asked.
+    private async Task<WebSocket> UpgradeAsync(TcpClient client)
+    {
+        await client.ConnectAsync("127.0.0.1", new Uri(daemon.Url).Port, over.Token);
+        var stream = client.GetStream();
+        await stream.WriteAsync("GET /v1/driver HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n"u8.ToArray());
+        var last = 0;
+        var one = new byte[1];
+        while (last != 0x0D0A0D0A)
+        {
+            if (await stream.ReadAsync(one, over.Token) == 0)
+                throw new IOException("turned away");
+            last = (last << 8) | one[0];
+        }
+        return WebSocket.CreateFromStream(stream, isServer: false, null, Timeout.InfiniteTimeSpan);
+    }
 
-    private async Task RegisterAsync(ClientWebSocket open)
+    private static bool IsEnd(Exception e) => e is WebSocketException or SocketException or IOException or OperationCanceledException or ObjectDisposedException or InvalidOperationException;
+
+    private async Task RegisterAsync(WebSocket open)
     {
         var nonce = Does(Mistake.KeepsItsNonce) ? oneNonce : Proofs.NewNonce();
         var hello = await CallAsync(open, "hello", new JsonObject { ["nonce"] = nonce, ["name"] = "subject" });
@@ -132,7 +147,7 @@ internal sealed partial class WrongDriver(string mistake) : Subject
         }
     }
 
-    private async Task<Message> CallAsync(ClientWebSocket open, string method, JsonObject parameters)
+    private async Task<Message> CallAsync(WebSocket open, string method, JsonObject parameters)
     {
         var done = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         lock (gate)
@@ -143,7 +158,7 @@ internal sealed partial class WrongDriver(string mistake) : Subject
             return answer ?? throw new IOException("the connection was lost");
     }
 
-    private async Task SendAsync(ClientWebSocket? open, JsonObject message)
+    private async Task SendAsync(WebSocket? open, JsonObject message)
     {
         if (open is null)
             return;
@@ -174,7 +189,7 @@ internal sealed partial class WrongDriver(string mistake) : Subject
         ? new JsonObject { ["jsonrpc"] = "2.0", ["id"] = request.Json["id"]!.DeepClone(), ["error"] = new JsonObject { ["code"] = number, ["message"] = text } }
         : new JsonObject { ["jsonrpc"] = "2.0", ["id"] = request.Json["id"]!.DeepClone(), ["result"] = new JsonObject() };
 
-    private async Task ReadAsync(ClientWebSocket open)
+    private async Task ReadAsync(WebSocket open)
     {
         var buffer = new byte[MessageBytesMax + 1];
         while (true)
@@ -216,7 +231,7 @@ internal sealed partial class WrongDriver(string mistake) : Subject
         }
     }
 
-    private void Receive(ClientWebSocket open, Message message)
+    private void Receive(WebSocket open, Message message)
     {
         lock (gate)
         {

@@ -60,8 +60,9 @@ public sealed class WrongDriverTests
 
     private static async Task NoticedAsync(Mistake mistake, string rule, params object[] arguments)
     {
-        await RunAsync(Mistake.None, rule, arguments); // The rule is one that can be kept.
+        var kept = RunAsync(Mistake.None, rule, arguments); // The rule is one that can be kept.
         var noticed = await Record.ExceptionAsync(() => RunAsync(mistake, rule, arguments));
+        await kept;
         // An assertion, or a wait in vain; anything else is a fault of the suite.
         (noticed is ShouldAssertException or TimeoutException).ShouldBeTrue($"{rule} does not notice {mistake}, but: {noticed}");
     }
