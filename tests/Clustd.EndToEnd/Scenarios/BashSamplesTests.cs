@@ -51,8 +51,8 @@ public class BashSamplesTests(BashSamplesTests.Cluster cluster) : Scenario(clust
         Rounds(done).Select(round => long.Parse(round.Split(' ')[1], System.Globalization.CultureInfo.InvariantCulture)).ShouldBeInOrder();
 
         // A master of yesterday, that comes late, finds a newer token in the file.
-        File.WriteAllText(state, "0 9999999999\n");
-        await second.Says("a newer master (token 9999999999) has been here");
+        File.WriteAllText(state, "0 9007199254740991\n");
+        await second.Says("a newer master (token 9007199254740991) has been here");
         (await second.ExitAsync()).ShouldBe(1);
     }
 
