@@ -73,11 +73,12 @@ test('A daemon that is not there yet is waited for', async (t) => {
 
 test('Waiting for a daemon can be given up, by a signal and by closing', async () => {
   const daemon = await ScriptedDaemon.start();
+  const { url } = daemon;
   await daemon.close();
-  const first = new RecordingDriver(daemon.client, daemon.url);
+  const first = new RecordingDriver(daemon.client, url);
   await assert.rejects(first.connect(AbortSignal.timeout(50)), { name: 'TimeoutError' });
   await assert.rejects(first.connect(), /was closed/);
-  const second = new RecordingDriver(daemon.client, daemon.url);
+  const second = new RecordingDriver(daemon.client, url);
   const connecting = assert.rejects(second.connect(), { name: 'DriverRefusedError' });
   await second.close();
   await connecting;

@@ -32,7 +32,9 @@ export function matches(given: unknown, expected: string): boolean {
 
 /** Whether a nonce has the form and length that is asked for; a shorter one would weaken the other side's proof. */
 export function isNonce(nonce: unknown): nonce is string {
-  return typeof nonce === 'string' && nonce.length === 44 && Buffer.from(nonce, 'base64').toString('base64') === nonce;
+  if (typeof nonce !== 'string' || nonce.length !== 44) return false;
+  const bytes = Buffer.from(nonce, 'base64'); // Skips what is not base64, so it is compared with the text again.
+  return bytes.length === nonceBytes && bytes.toString('base64') === nonce;
 }
 
 function proof(key: Buffer, text: string): string {

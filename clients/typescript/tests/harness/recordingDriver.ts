@@ -2,6 +2,12 @@ import { DriverMachine, type DriverClient, type Lease, type TriggerContext } fro
 import { eventually } from './eventually.js';
 import { type DaemonSide, ScriptedDaemon } from './scriptedDaemon.js';
 
+/** Something that a test opens when it wants to. */
+export class Gate {
+  open!: () => void;
+  readonly opened = new Promise<void>((resolve) => (this.open = resolve));
+}
+
 /** A driver that writes down what it is told, and does what the test says. */
 export class RecordingDriver extends DriverMachine {
   /** "start 2", "started 2", "stop 2 kill", ... */
@@ -25,6 +31,10 @@ export class RecordingDriver extends DriverMachine {
     await eventually(() => this.story.includes(what), () => `'${what}' did not happen, but: ${this.story.join(', ')}`);
   }
 
+  /** A stop or start that hangs: until the test is over. */
+  readonly hang = (): Promise<void> => this.over.opened;
+  readonly over = new Gate();
+
   get lease(): Lease {
     return this.leaseOf()!;
   }
@@ -47,15 +57,10 @@ export async function stage(
   const driver = new RecordingDriver({ ...daemon.client, ...client }, daemon.url);
   test.after(async () => {
     driver.onStop = () => {};
+    driver.over.open();
     await driver.close();
     await daemon.close();
   });
   await driver.connect();
   return { daemon, driver, side: await daemon.nextDriver() };
-}
-
-/** Something that a test opens when it wants to. */
-export class Gate {
-  open!: () => void;
-  readonly opened = new Promise<void>((resolve) => (this.open = resolve));
 }

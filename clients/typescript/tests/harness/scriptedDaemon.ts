@@ -27,6 +27,7 @@ export interface Answer {
 }
 
 export interface Call {
+  id: number | string | undefined;
   method: string;
   params: Record<string, unknown>;
 }
@@ -148,7 +149,7 @@ class Conversation {
       return;
     }
     const params = message.params ?? {};
-    this.daemon.calls.push({ method: message.method, params });
+    this.daemon.calls.push({ id: message.id, method: message.method, params });
     const answer = (result: object): void => this.socket.send(JSON.stringify({ jsonrpc: '2.0', id: message.id, result }));
     const refuse = (code: number, text: string): void => this.socket.send(JSON.stringify({ jsonrpc: '2.0', id: message.id, error: { code, message: text } }));
     const key = keyOf(this.daemon.secret);
