@@ -95,10 +95,13 @@ export class DaemonSide {
   lastSequence = 0;
   closed: { code: number; reason: string } | undefined;
   private lastId = 1000;
-  private readonly waiting = new Map<number | string, (answer: Answer) => void>();
+  private readonly waiting = new Map<number | string, { resolve: (answer: Answer) => void; reject: (error: Error) => void }>();
 
   constructor(readonly socket: WebSocket, readonly registration: Registration) {
-    socket.on('close', (code, reason) => (this.closed = { code, reason: reason.toString() }));
+    socket.on('close', (code, reason) => {
+      this.closed = { code, reason: reason.toString() };
+      for (const { reject } of this.waiting.values()) reject(new Error('The connection was lost before the answer came.'));
+    });
   }
 
   /** Tells the driver to start or stop; resolves with its answer. */
@@ -108,7 +111,7 @@ export class DaemonSide {
   }
 
   request(method: string, params: unknown, id: number | string = ++this.lastId): Promise<Answer> {
-    const answer = new Promise<Answer>((resolve) => this.waiting.set(id, resolve));
+    const answer = new Promise<Answer>((resolve, reject) => this.waiting.set(id, { resolve, reject }));
     this.send({ jsonrpc: '2.0', id, method, params });
     return within(answer, `'${method}' ${JSON.stringify(params)} was not answered`);
   }
@@ -128,7 +131,7 @@ export class DaemonSide {
 
   /** Takes an answer of the driver. */
   answered(message: Message): void {
-    this.waiting.get(message.id!)?.({ ...(message.error === undefined ? { result: message.result } : { error: message.error }) });
+    this.waiting.get(message.id!)?.resolve({ ...(message.error === undefined ? { result: message.result } : { error: message.error }) });
   }
 }
 
