@@ -181,7 +181,7 @@ export abstract class DriverMachine {
 // Nothing is unwound: cleaning up is what did not return in time.
 function endThisProcess(message: string): void {
   write(2, `${message}\n`, () => {}); // By the thread pool: nobody may be reading stderr, and then writing to it blocks.
-  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 3);
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5);
   process.kill(process.pid, 'SIGKILL');
 }
 

@@ -90,7 +90,7 @@ for (;;) {
   // By the thread pool: nobody may be reading stderr, and then writing to it blocks.
   fs.write(2, 'clustd: What runs here has not stopped in time (a stop has not returned, or the event loop is blocked), and another machine may start it now. '
     + 'This process ends itself, as it promised (stop: certain). Make the stop faster or raise kill_timeout.\\n', () => {});
-  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 3);
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5);
   process.kill(process.pid, 'SIGKILL');
 }
 `;
