@@ -1,5 +1,5 @@
 // A driver in a process of its own that does not stop as it should. Arguments: URL, secret, what it does, and what it promises.
-import { writeSync } from 'node:fs';
+import { openSync, writeSync } from 'node:fs';
 import { DriverMachine, type StopGuarantee, type TriggerContext } from '../../src/index.js';
 
 const [, , url, secret, what, stop] = process.argv;
@@ -15,7 +15,7 @@ class Stubborn extends DriverMachine {
 function misbehave(): void {
   if (what === 'loop') for (;;);
   if (what?.startsWith('block')) for (const until = performance.now() + Number(what.slice(5)); performance.now() < until; );
-  if (what === 'write') writeSync(2, 'x'.repeat(4 << 20)); // Nobody reads it: this never returns.
+  if (what === 'write') writeSync(openSync('/proc/self/fd/2', 'w'), 'x'.repeat(4 << 20)); // Nobody reads it: this never returns.
   writeSync(1, 'behaves\n');
 }
 
