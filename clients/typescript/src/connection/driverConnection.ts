@@ -109,17 +109,20 @@ export class DriverConnection implements ServiceHost, LeaseHolder {
     return this.triggers.get(service)?.running;
   }
 
-  /** Sends a request and resolves when the daemon has taken it, over as many connections as that needs, or when `params` says that there is nothing to tell any more. */
+  /**
+   * Sends a request and resolves when the daemon has taken it, over as many connections as that needs, or when `params` says that there is nothing to tell any
+   * more. A driver that is closed runs nothing, so that nothing is lost by not saying that it has failed.
+   */
   async report(method: string, params: () => object | undefined): Promise<void> {
-    for (let now = params(); now !== undefined; now = params()) {
+    while (params() !== undefined) {
       const link = this.isRegistered ? this.link : await new Promise<DaemonLink | undefined>((resolve) => this.waiting.push(resolve));
-      if (link === undefined) throw new Error(`Cannot report '${method}': the driver was closed. Report before closing it.`);
-      const current = params(); // It may have taken a while.
-      if (current === undefined) return;
-      const answer = await link.call(method, current);
+      const now = params(); // It may have taken a while.
+      if (now === undefined) return;
+      const answer = await link?.call(method, now);
       if (answer?.error !== undefined) throw new Error(`The daemon at ${this.owner.address} refused '${method}': ${answer.error.message}`);
       if (answer !== undefined) return;
-      if (this.isShuttingDown) throw new Error(`Cannot report '${method}': the driver was closed. Report before closing it.`);
+      if (this.stopping.signal.aborted && method === 'failed') return;
+      if (this.stopping.signal.aborted) throw new Error(`Cannot report '${method}': the driver was closed. Report before closing it.`);
       await delay(50, this.stopping.signal); // The connection was lost; the next one takes a moment.
     }
   }

@@ -188,3 +188,14 @@ class Conversation {
     }
   }
 }
+
+/** A port that nobody has just now, below the range that the kernel takes ports for outgoing connections from. */
+export async function freePort(): Promise<number> {
+  for (;;) {
+    const port = 20_000 + Math.floor(Math.random() * 12_000);
+    const probe = await ScriptedDaemon.start(port).catch(() => undefined);
+    if (probe === undefined) continue;
+    await probe.close();
+    return port;
+  }
+}
