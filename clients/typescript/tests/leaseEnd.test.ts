@@ -58,11 +58,14 @@ test('However late the answer is read, the lease counts from when it was asked f
   assert.equal(driver.lease.remainingMs, 600);
 });
 
-test('Being told that there is no lease is its end', async (t) => {
-  const { daemon, driver, side } = await stage(t);
+test('Being told that there is no lease is its end, however long it was', async (t) => {
+  let now = 1_000_000;
+  const { daemon, driver, side } = await stage(t, { clock: () => now, endProcess: () => {} }, (prepared) => (prepared.renew = ({ stamp }) => ({ stamp, leftUs: 15_000_000 })));
   await side.trigger(true, 2);
   daemon.renew = ({ stamp }) => ({ stamp, leftUs: 0 });
+  now += 100_000;
   await driver.happens('stopped 2 kill');
+  assert.equal(now, 1_100_000);
 });
 
 test('A daemon that cannot tell yet stops nothing while the lease lasts', async (t) => {
