@@ -104,7 +104,7 @@ export abstract class DriverMachine {
    * Reports that what was running for a service has failed by itself: the daemon demotes it and lets another machine try. Resolves when the daemon has taken it,
    * or when nothing is running any more.
    */
-  reportFailed(service: string, reason: string): Promise<void> {
+  async reportFailed(service: string, reason: string): Promise<void> {
     const connection = this.#connected('failed');
     const failed = connection.runningToken(service);
     return connection.report('failed', () => {
@@ -114,12 +114,12 @@ export abstract class DriverMachine {
   }
 
   /** Reports how a service is doing here. Resolves when the daemon has taken it. */
-  reportHealth(service: string, ok: boolean, detail = ''): Promise<void> {
+  async reportHealth(service: string, ok: boolean, detail = ''): Promise<void> {
     return this.#connected('health').report('health', () => ({ service, ok, detail: cut(detail) }));
   }
 
   /** Adds a line to the cluster's event history. Resolves when the daemon has taken it. */
-  reportEvent(level: DriverLogLevel, text: string): Promise<void> {
+  async reportEvent(level: DriverLogLevel, text: string): Promise<void> {
     return this.#connected('event').report('event', () => ({ level, text: cut(text) }));
   }
 
@@ -147,7 +147,7 @@ export abstract class DriverMachine {
       address: this.#address,
       instance: this.instance,
       clock: system,
-      nowUs: clock ?? (() => system!.nowUs()),
+      nowUs: clock === undefined ? () => system!.nowUs() : () => Math.floor(clock()),
       run: (context) => this.trigger(context.isMaster, context),
       log: (level, text) => this.#log(level, text),
       changed: (event, machine) => {

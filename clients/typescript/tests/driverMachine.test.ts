@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { eventually, pause } from './harness/eventually.js';
-import { Gate, stage } from './harness/recordingDriver.js';
+import { Gate, RecordingDriver, stage } from './harness/recordingDriver.js';
 
 test('It registers with all that the daemon must know', async (t) => {
   const { side, driver } = await stage(t, { name: 'web', services: ['web', 'mail'], order: 3, stopTimeoutMs: 3_000, killTimeoutMs: 200, required: true });
@@ -248,6 +248,15 @@ test('Reports reach the daemon, over as many connections as that needs', async (
   assert.deepEqual(daemon.told('health'), [{ service: 'default', ok: false, detail: 'slow' }]);
   assert.deepEqual(daemon.told('event'), [{ level: 'warning', text: 'x'.repeat(4_000) }]);
   assert.deepEqual(daemon.told('failed'), [{ service: 'default', token: 2, reason: 'it crashed' }]);
+});
+
+test('Nothing can be reported before the driver was connected, or after it was closed', async (t) => {
+  const { driver } = await stage(t);
+  await driver.close();
+  await driver.reportFailed('default', 'nothing runs');
+  await assert.rejects(driver.reportHealth('default', true), /Cannot report 'health': the driver was closed/);
+  const other = new RecordingDriver({ secret: 's' }, 'ws://127.0.0.1:1');
+  await assert.rejects(other.reportEvent('info', 'x'), /never connected/);
 });
 
 test('A failure is never reported for what has been started since', async (t) => {

@@ -143,6 +143,16 @@ test('A planned stop in flight becomes one that cannot wait', async (t) => {
   assert.deepEqual(driver.story.slice(2), ['stop 2', 'stop 2 kill', 'stopped 2 kill']);
 });
 
+test('A stop that cannot wait ends the lease before user code hears of it', async (t) => {
+  const { driver, side } = await stage(t);
+  await side.trigger(true, 2);
+  const { lease } = driver;
+  let wasValid: boolean | undefined;
+  driver.onStop = () => void (wasValid = lease.isValid);
+  await side.trigger(false, 2, { kill: true });
+  assert.equal(wasValid, false);
+});
+
 test('A stop that does not return ends the process just before the deadline, and a new lease does not call it off', async (t) => {
   let now = 1_000_000;
   const ends: { at: number; message: string }[] = [];

@@ -115,7 +115,7 @@ export class DriverConnection implements ServiceHost, LeaseHolder {
    */
   async report(method: string, params: () => object | undefined): Promise<void> {
     while (params() !== undefined) {
-      const link = this.isRegistered ? this.link : await new Promise<DaemonLink | undefined>((resolve) => this.waiting.push(resolve));
+      const link = await this.registeredLink();
       const now = params(); // It may have taken a while.
       if (now === undefined) return;
       const answer = await link?.call(method, now);
@@ -125,6 +125,12 @@ export class DriverConnection implements ServiceHost, LeaseHolder {
       if (this.stopping.signal.aborted) throw new Error(`Cannot report '${method}': the driver was closed. Report before closing it.`);
       await delay(50, this.stopping.signal); // The connection was lost; the next one takes a moment.
     }
+  }
+
+  // Undefined: there will be none any more.
+  private registeredLink(): Promise<DaemonLink | undefined> {
+    if (this.isRegistered || this.stopping.signal.aborted) return Promise.resolve(this.isRegistered ? this.link : undefined);
+    return new Promise((resolve) => this.waiting.push(resolve));
   }
 
   /** Stops everything, says so, disconnects. What cannot be stopped in time is left to the lease: it ends, and the deadline after it. */

@@ -1,7 +1,7 @@
 import type { DaemonLink } from '../connection/daemonLink.js';
 import { LeaseWatch } from '../lease/leaseWatch.js';
 import { readRenewResult, type RegisterResult } from '../protocol/messages.js';
-import { killMargin, type ServiceTriggers } from './serviceTriggers.js';
+import { killMargin, type ServiceTriggers, watchdogTime } from './serviceTriggers.js';
 import type { Watchdog } from './watchdog.js';
 
 // A waiting timer does not count sleep and the clock does: while something may be running, look this often, so that a suspend is noticed at once on resume.
@@ -112,12 +112,11 @@ export class LeaseKeeper {
   // The watchdog counts on the lease as it is now: a blocked event loop will not tell it when that ends.
   private arm(): void {
     if (this.watchdog === undefined) return;
+    const { killTimeoutUs } = this.watch;
+    const ifNothingComes = watchdogTime(this.endsAtUs + killTimeoutUs - killMargin(killTimeoutUs), killTimeoutUs);
     let deadline = Infinity;
-    for (const service of this.holder.services()) {
-      if (service.running !== undefined) deadline = Math.min(deadline, service.killAt ?? this.endsAtUs + this.watch.killTimeoutUs - killMargin(this.watch.killTimeoutUs));
-    }
-    // A little after this thread's own deadline, which can say what it was that has not stopped.
-    this.watchdog.arm(deadline === Infinity ? undefined : deadline + killMargin(this.watch.killTimeoutUs) / 4);
+    for (const service of this.holder.services()) if (service.running !== undefined) deadline = Math.min(deadline, service.watchdogAt ?? ifNothingComes);
+    this.watchdog.arm(deadline === Infinity ? undefined : deadline);
   }
 
   private schedule(): void {

@@ -18,6 +18,11 @@ export function killMargin(limitUs: number): number {
   return Math.min(Math.max(limitUs / 10, 0), 50_000);
 }
 
+/** When the watchdog acts on a deadline that already has the margin of `limitUs` taken off. */
+export function watchdogTime(deadline: number, limitUs: number): number {
+  return deadline + killMargin(limitUs) / 4;
+}
+
 /**
  * The triggers of one service: one at a time, in order, level-triggered. Whatever is told here is noted at once; user code is called by `work`, one call after
  * the other, and never from within a call into this class.
@@ -35,6 +40,7 @@ export class ServiceTriggers {
   private runningToken: number | undefined; // Of what may be running: from the moment a start begins until a stop has succeeded.
   private highestToken = -Infinity;
   private killDeadline: number | undefined;
+  private watchdogDeadline: number | undefined; // A little later: this thread, if it can, says what it was that has not stopped.
   private closing = false;
   private ended = false;
   private isWorking = false;
@@ -55,6 +61,11 @@ export class ServiceTriggers {
   /** When what is running must be gone, on the driver's clock; undefined while nobody has said so. */
   get killAt(): number | undefined {
     return this.killDeadline;
+  }
+
+  /** When the watchdog ends the process, if nobody has done it before; undefined while nobody has said so. */
+  get watchdogAt(): number | undefined {
+    return this.watchdogDeadline;
   }
 
   /**
@@ -85,7 +96,7 @@ export class ServiceTriggers {
     if (trigger.isMaster) this.highestToken = trigger.token;
     else this.endLease(trigger.kill);
     this.enqueue(trigger, reply);
-    if (trigger.kill && !trigger.isMaster) this.stopBy(this.host.nowUs() + Math.max(0, trigger.limitUs) - killMargin(trigger.limitUs));
+    if (trigger.kill && !trigger.isMaster) this.stopBy(this.host.nowUs() + Math.max(0, trigger.limitUs) - killMargin(trigger.limitUs), trigger.limitUs);
   }
 
   /** Cancels the start that the daemon numbered so, begun or not. */
@@ -110,7 +121,7 @@ export class ServiceTriggers {
     const limitUs = killDeadline === undefined ? 0 : Math.max(0, killDeadline - this.host.nowUs());
     const sequence = -1; // Not the daemon's: no cancel can name it.
     this.enqueue({ service: this.service, isMaster: false, token, reason, sequence, limitUs, kill }, (error) => reply(error, token));
-    if (killDeadline !== undefined) this.stopBy(killDeadline);
+    if (killDeadline !== undefined) this.stopBy(killDeadline, limitUs);
     return true;
   }
 
@@ -184,9 +195,10 @@ export class ServiceTriggers {
   }
 
   // Deadlines only ever come closer: somebody counts on the earliest.
-  private stopBy(deadline: number): void {
+  private stopBy(deadline: number, limitUs: number): void {
     if (this.runningToken === undefined) return;
     this.killDeadline = Math.min(this.killDeadline ?? Infinity, deadline);
+    this.watchdogDeadline = Math.min(this.watchdogDeadline ?? Infinity, watchdogTime(deadline, limitUs));
     this.host.deadlinesChanged();
   }
 
@@ -243,6 +255,7 @@ export class ServiceTriggers {
   private stopped(): void {
     this.runningToken = undefined;
     this.killDeadline = undefined;
+    this.watchdogDeadline = undefined;
     this.failedStart = undefined;
     this.leaseNow?.end();
     this.leaseNow = undefined;

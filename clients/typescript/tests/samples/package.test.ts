@@ -44,6 +44,17 @@ test('A driver that forgets to say what to do is a mistake of the compiler\'s', 
   await assert.rejects(compile(...strict, '--noEmit', 'both/wrong.mts'), /trigger/);
 });
 
+test('What the README shows is what compiles', async () => {
+  const readme = readFileSync(join(consumer, 'node_modules/clustd-client/README.md'), 'utf8');
+  const [whole, method, ...rest] = [...readme.matchAll(/```ts\n([^]*?)```/g)].map((match) => match[1]);
+  assert.equal(rest.length, 0);
+  const frame = `import { DriverMachine, type Lease, type TriggerContext } from 'clustd-client';
+export class D extends DriverMachine {\n  private working = Promise.resolve();\n  private async work(_: Lease): Promise<void> {}\n${method}\n}\n`;
+  writeFileSync(join(consumer, 'both/readme.mts'), whole!);
+  writeFileSync(join(consumer, 'both/method.mts'), frame);
+  await compile(...strict, '--noEmit', 'both/readme.mts', 'both/method.mts');
+});
+
 test('The driver in thirty lines counts while it is master, and ends when it is told to', async (t) => {
   const daemon = await ScriptedDaemon.start();
   t.after(() => daemon.close());
