@@ -86,8 +86,11 @@ test('A long lease is given up for an ordinary one when the daemon says so, and 
   await eventually(() => renewed() > before + 2, 'it does not renew');
   assert.ok(driver.lease.remainingMs > 10_000);
   daemon.renew = ({ stamp }) => ({ stamp, leftUs: 900_000, shortens: true });
+  const asked = performance.now();
   await eventually(() => driver.lease.remainingMs <= 900, 'the lease stays long');
   assert.equal(driver.lease.isValid, true);
+  // Wrong program: lets time end the long one.
+  assert.ok(performance.now() - asked < 5_000);
 });
 
 test('After the lease ended the daemon says start again, and it starts again with another lease', async (t) => {
