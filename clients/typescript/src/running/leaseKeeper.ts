@@ -93,9 +93,17 @@ export class LeaseKeeper {
       if (service.killAt !== undefined && this.holder.nowUs() >= service.killAt) this.holder.deadlinePassed(service.service, service.killAt);
     }
     if (due.renew && link !== undefined) this.renew(link, now, left);
-    if (due.reconnect) link?.abort('it does not answer renewals of the lease');
+    if (due.reconnect && link !== undefined) this.leaveIfSilent(link);
     this.arm();
     this.schedule();
+  }
+
+  // An event loop that was blocked comes here before it reads what came meanwhile: the answer may be there already.
+  private leaveIfSilent(link: DaemonLink): void {
+    const asked = this.watch.lease.oldestUnanswered;
+    setImmediate(() => {
+      if (this.link === link && this.watch.lease.oldestUnanswered === asked) link.abort('it does not answer renewals of the lease');
+    });
   }
 
   private renew(link: DaemonLink, stamp: number, leftUs: number): void {

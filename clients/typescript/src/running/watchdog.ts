@@ -67,15 +67,19 @@ export class Watchdog {
 const watch = `
 const { workerData: { deadline, offset }, parentPort } = require('node:worker_threads');
 const fs = require('node:fs');
-const uptime = fs.openSync('/proc/uptime', 'r');
+let uptime;
 const text = Buffer.alloc(64);
 const hrtime = () => { const [s, ns] = process.hrtime(); return s * 1e6 + Math.floor(ns / 1e3); };
 function now() {
   const before = hrtime();
-  const booted = parseFloat(text.toString('latin1', 0, fs.readSync(uptime, text, 0, 64, 0))) * 1e6;
+  let booted = 0;
+  try {
+    uptime ??= fs.openSync('/proc/uptime', 'r');
+    booted = parseFloat(text.toString('latin1', 0, fs.readSync(uptime, text, 0, 64, 0))) * 1e6;
+  } catch {} // A /proc that goes away must not end the one thread that keeps the promise.
   const known = Atomics.load(offset, 0);
   const shown = hrtime() + Number(known);
-  if (booted <= shown) return shown;
+  if (!(booted > shown)) return shown;
   const wanted = BigInt(Math.ceil(booted + 1e4 - before));
   Atomics.compareExchange(offset, 0, known, wanted);
   return Math.max(shown, hrtime() + Number(wanted));
