@@ -65,17 +65,18 @@ test('A process whose event loop is in an endless loop is gone before its limit 
   assert.match(scene.errors(), /^clustd: What runs here has not stopped in time .+ or the event loop is blocked.+\n$/);
 });
 
-test('A process whose stop hangs is gone before its limit is over, and says what has not stopped', async (t) => {
+test('A process whose stop hangs is gone before its limit is over, and says why', async (t) => {
   const scene = await play(t, 'hang', 'certain');
   await eventually(() => scene.said().includes('behaves'), scene.said);
   scene.daemon.renew = () => undefined;
   await endsInTime(scene);
   assert.equal(scene.said(), 'start\nbehaves\nkill\n');
   await eventually(() => scene.errors().includes('has not stopped'), scene.errors);
-  assert.match(scene.errors(), /clustd: 'default' has not stopped in time/);
+  // On a busy machine the watchdog may be first, which knows no names.
+  assert.match(scene.errors(), /clustd: ('default'|What runs here) has not stopped in time/);
 });
 
-test('A process that is blocked by a stderr that nobody reads is gone as well', async (t) => {
+test('A process that is blocked in a system call, with a stderr that nobody reads, is gone as well', async (t) => {
   const directory = mkdtempSync(join(tmpdir(), 'clustd-watchdog-'));
   execFileSync('mkfifo', [join(directory, 'stderr')]);
   const stderr = openSync(join(directory, 'stderr'), 'r+'); // A pipe of the kind that blocks; Node's own do not.
