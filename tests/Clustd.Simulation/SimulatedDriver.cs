@@ -251,6 +251,7 @@ internal sealed partial class SimulatedDriver(World world, SimulatedMachine mach
             Order = plan.Order,
             Required = plan.Required,
             StopsForCertain = plan.StopsForCertain,
+            Fences = plan.IsFence ? [.. world.Machines.Where(other => other != machine).Select(other => other.Id)] : [],
             States = _token == Token.None ? [] : [new DriverServiceState(Service, _mayRun, _token, Unsettled: _mayRun && (_current is not null || _calls.Count > 0 || _killing || _acknowledged != _token))],
         }));
     }
@@ -339,6 +340,12 @@ internal sealed partial class SimulatedDriver(World world, SimulatedMachine mach
         }
 
         _token = call.Token;
+        if (plan.IsFence)
+        {
+            Fence(call);
+            return;
+        }
+
         _act ??= world.Acting.Begin(machine, Name, Instance, Service, call.Token);
         if (chance.Happens(world.IsChaos ? plan.HangShare : 0) || Trouble.HangsInStart)
         {
