@@ -8,7 +8,7 @@ namespace Clustd.Cli;
 internal static class MachineCommand
 {
     public static Command Make(Terminal terminal) =>
-        new("machine", "List the machines of the cluster, take one in, put one out, or confirm that one is off")
+        new("machine", "List the machines, take one in, put one out, confirm that one is off")
         {
             List(terminal),
             Ask("add", "Take a machine in: its daemon runs, and waits with an empty store", "add-machine", new Argument<string>("NAME") { Description = "Its cluster.id" }, terminal),
