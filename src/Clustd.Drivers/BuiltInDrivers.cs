@@ -1,4 +1,5 @@
 using Clustd.Client;
+using Clustd.Drivers.Fencing;
 using Clustd.Drivers.Shell;
 
 namespace Clustd.Drivers;
@@ -10,6 +11,7 @@ public static class BuiltInDrivers
     public static DriverMachine Create(DriverOptions options, DriverHost host) => options switch
     {
         ShellDriverOptions shell => new ShellDriver(shell, host),
+        FenceDriverOptions fence => new FenceDriver(fence, host),
         _ => throw new ArgumentException($"There is no driver for {options.GetType().Name}: it is not in the list of built-in drivers. Add it there."),
     };
 }

@@ -44,6 +44,12 @@ internal sealed class ConfigBuilder(string? path, string folder, ConfigSurroundi
 
         var services = new ServiceReader(problems).Read(top);
         var drivers = new DriverReader(problems, folder, surroundings, servicesMayBeElsewhere: false).ReadList(top.Items(ConfigKeys.Drivers), services);
+        foreach (var service in others.Count == 0 ? [] : (services ?? []).Where(service => service.RequiresFencing && !drivers.Any(driver => driver.Fences.Count > 0 && driver.Service == service.Name)))
+        {
+            if (witness) break;
+            problems.Warning(top.PlaceOf(ConfigKeys.Services), $"Service '{service.Name}' requires fencing, and this file has no `fence` driver for it",
+                "this machine could never take it over from one that was lost", $"Add `- fence: {{ service: {service.Name}, machine: ID, agent: fence_... }}` for each other machine.");
+        }
         if (witness && drivers.Count > 0)
         {
             problems.Warning(top.PlaceOf(ConfigKeys.Drivers), "A witness has drivers", "it votes and runs nothing, so they are never started",

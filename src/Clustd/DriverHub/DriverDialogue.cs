@@ -339,6 +339,7 @@ internal sealed partial class DriverDialogue(DriverConnection connection, Driver
             Sequence = call.Sequence,
             LimitUs = call.Limit.Ticks / TimeSpan.TicksPerMicrosecond,
             Kill = call.Kill,
+            TakesOverFrom = call.TakesOverFrom.IsDefaultOrEmpty ? null : [.. call.TakesOverFrom.Select(machine => machine.Value)],
         };
         link.Send(RpcMessage.Request(id, DriverMethods.Trigger, trigger, ProtocolJson.Default.TriggerParams));
     }

@@ -33,7 +33,7 @@ internal static class DriverKinds
 {
     public static readonly ShellKind Shell = new();
 
-    public static readonly IReadOnlyList<DriverKind> All = [Shell];
+    public static readonly IReadOnlyList<DriverKind> All = [Shell, new FenceKind()];
 
     public static IEnumerable<string> Words => All.Select(kind => kind.Word);
 
