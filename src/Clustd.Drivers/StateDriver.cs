@@ -18,6 +18,7 @@ public abstract class StateDriver : DriverMachine, ITestableDriver
     private readonly CancellationTokenSource _ended = new();
     private readonly Lock _gate = new();
     private CancellationTokenSource _look = new(); // of the look under way: cancelled by a trigger
+    private TaskCompletionSource _bell = new(TaskCreationOptions.RunContinuationsAsynchronously); // rung: look now
     private Trigger? _made;                        // what was told last and has succeeded: the state that must be there. Null: not known
     private Task? _watch;
     private int _failedLooks;
@@ -87,6 +88,12 @@ public abstract class StateDriver : DriverMachine, ITestableDriver
 
     protected override void Log(DriverLogLevel level, string text) => _host.Log(level, text);
 
+    /// <summary>Something has happened that the next look should not wait for. Returns at once; any thread.</summary>
+    protected void LookSoon()
+    {
+        lock (_gate) _bell.TrySetResult();
+    }
+
     /// <summary>Ends the watch; called when the driver is disposed of, after its last stop.</summary>
     public async Task EndWatchAsync()
     {
@@ -114,7 +121,7 @@ public abstract class StateDriver : DriverMachine, ITestableDriver
         {
             try
             {
-                await Task.Delay(_terms.LookEvery, _terms.Time, _ended.Token).ConfigureAwait(false);
+                await NextLookAsync().ConfigureAwait(false);
                 await LookAsync().ConfigureAwait(false);
             }
             catch (OperationCanceledException)
@@ -125,6 +132,20 @@ public abstract class StateDriver : DriverMachine, ITestableDriver
             {
                 Log(DriverLogLevel.Error, $"{Name}: looking at {What} failed: {e.Message}");
             }
+        }
+    }
+
+    private async Task NextLookAsync()
+    {
+        using var wait = CancellationTokenSource.CreateLinkedTokenSource(_ended.Token);
+        Task bell;
+        lock (_gate) bell = _bell.Task;
+        await Task.WhenAny(Task.Delay(_terms.LookEvery, _terms.Time, wait.Token), bell).ConfigureAwait(false);
+        await wait.CancelAsync().ConfigureAwait(false);
+        _ended.Token.ThrowIfCancellationRequested();
+        lock (_gate)
+        {
+            if (_bell.Task.IsCompleted) _bell = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         }
     }
 
