@@ -1,5 +1,6 @@
 using Clustd.Client;
 using Clustd.Drivers.Shell;
+using Clustd.Drivers.Vip;
 
 namespace Clustd.Drivers;
 
@@ -10,6 +11,7 @@ public static class BuiltInDrivers
     public static DriverMachine Create(DriverOptions options, DriverHost host) => options switch
     {
         ShellDriverOptions shell => new ShellDriver(shell, host),
+        VipDriverOptions vip => new VipDriver(vip, host),
         _ => throw new ArgumentException($"There is no driver for {options.GetType().Name}: it is not in the list of built-in drivers. Add it there."),
     };
 }

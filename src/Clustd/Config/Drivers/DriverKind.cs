@@ -33,7 +33,9 @@ internal static class DriverKinds
 {
     public static readonly ShellKind Shell = new();
 
-    public static readonly IReadOnlyList<DriverKind> All = [Shell];
+    public static readonly VipKind Vip = new();
+
+    public static readonly IReadOnlyList<DriverKind> All = [Shell, Vip];
 
     public static IEnumerable<string> Words => All.Select(kind => kind.Word);
 
