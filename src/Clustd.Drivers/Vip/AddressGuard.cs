@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Text;
 using System.Text.Json;
 using Clustd.Client;
@@ -19,13 +20,13 @@ internal sealed class AddressGuard
     private readonly int _pid, _said, _wakeRead;
     private TaskCompletionSource _held = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private int _orders, _wakeWrite;
-    private long _leaseEnd, _stopLimit = long.MaxValue;
+    private long _leaseEnd, _leaseTaken, _stopLimit = long.MaxValue;
     private string? _reason;
 
     private AddressGuard(AddressGuardSpec spec, int pid, int orders, int said, Action<string> note)
     {
         (_spec, _pid, _orders, _said, _note) = (spec, pid, orders, said, note);
-        (_addresses, _leaseEnd) = (spec.ParseAddresses(), spec.LeaseEnd);
+        (_addresses, _leaseEnd, _leaseTaken) = (spec.ParseAddresses(), spec.LeaseEnd, spec.LeaseEnd);
         (_wakeRead, _wakeWrite) = LinuxCalls.Pipe();
         LinuxCalls.SetNonBlocking(_wakeRead);
         LinuxCalls.SetNonBlocking(_wakeWrite);
@@ -160,6 +161,9 @@ internal sealed class AddressGuard
             case "ending":
                 _reason ??= rest;
                 return false;
+            case "lease" when long.TryParse(rest, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out long taken):
+                lock (_gate) _leaseTaken = taken;
+                return false;
             case "note":
                 _note(rest);
                 return false;
@@ -203,12 +207,14 @@ internal sealed class AddressGuard
         _ = held.Task.Exception; // nobody may be waiting for it
     }
 
-    // The guard takes them away when the lease is over, not when everything must be gone: half of the time in between is for it, the other half for us.
+    // The guard takes them away when the lease is over, not when everything must be gone: half of the time in between is for it, the other half for us. A lease that it has not taken is none: it is frozen, its gate closes, and
+    // while we are well another guard can have them in its place.
     private long OwnDeadline()
     {
         lock (_gate)
         {
-            long afterLease = _leaseEnd > long.MaxValue - _spec.KillTimeoutMicros ? long.MaxValue : _leaseEnd + _spec.KillTimeoutMicros / 2;
+            long end = Math.Min(_leaseEnd, _leaseTaken);
+            long afterLease = end > long.MaxValue - _spec.KillTimeoutMicros ? long.MaxValue : end + _spec.KillTimeoutMicros / 2;
             return Math.Min(afterLease, _stopLimit == long.MaxValue ? _stopLimit : _stopLimit - Math.Min(500_000, _spec.KillTimeoutMicros / 2));
         }
     }

@@ -8,7 +8,7 @@ namespace Clustd.Guard;
 
 /// <summary>
 /// The one thread of <c>clustd guard --addresses</c>: has the addresses of a vip driver while the lease lasts and the driver lives, and takes them away at its end, at the driver's, or when it is told. On stdout it says, a line each:
-/// <c>held</c>, <c>failed WHY</c>, <c>not WHY</c> (an <c>again</c> that failed), <c>note TEXT</c>, <c>ending WHY</c>, <c>stuck WHO</c>, <c>gone</c> (the proof). After every wake: take in what has arrived, THEN read the clock, then act.
+/// <c>held</c>, <c>failed WHY</c>, <c>not WHY</c> (an <c>again</c> that failed), <c>lease INSTANT</c> (taken), <c>note TEXT</c>, <c>ending WHY</c>, <c>gone</c> (the proof). After every wake: take in what has arrived, THEN read the clock, then act.
 /// </summary>
 internal sealed class AddressGuardLoop(AddressGuardSpec spec, byte[] behindSpec)
 {
@@ -66,6 +66,7 @@ internal sealed class AddressGuardLoop(AddressGuardSpec spec, byte[] behindSpec)
                 check.Step(Now);
                 Wait(check.NextAtUs, check.Descriptors);
                 TakeOrders();
+                SayTaken();
             }
             holder.Check?.Step(Now);
             if (IsEnding())
@@ -74,7 +75,6 @@ internal sealed class AddressGuardLoop(AddressGuardSpec spec, byte[] behindSpec)
                 return;
             }
             holder.Take(_leaseEnd);
-            _isRenewed = false;
             Say("held");
         }
         catch (Exception e)
@@ -106,9 +106,17 @@ internal sealed class AddressGuardLoop(AddressGuardSpec spec, byte[] behindSpec)
             if (!_isAgain) Say($"note {e.Message}");
         }
         if (_isAgain) Say(answer);
-        (_isAgain, _isRenewed) = (false, false);
+        _isAgain = false;
+        SayTaken();
         holder.Hear(Now);
         if (holder.Schedule.IsDue(Now) && !IsEnding()) holder.Tell();
+    }
+
+    // The driver takes a guard that does not say so for frozen.
+    private void SayTaken()
+    {
+        if (_isRenewed) Say($"lease {_leaseEnd}");
+        _isRenewed = false;
     }
 
     // Until it has succeeded: an address that is still here must never be called gone. The driver, if there is one, has an end to its patience.
