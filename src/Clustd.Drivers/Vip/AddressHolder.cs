@@ -1,3 +1,4 @@
+using System.Globalization;
 using Clustd.Client;
 using Clustd.Drivers.Vip.Netlink;
 
@@ -8,6 +9,9 @@ namespace Clustd.Drivers.Vip;
 /// </summary>
 internal sealed class AddressHolder(AddressGuardSpec spec, Action<string> note) : IDisposable
 {
+    private const int OpenTriesMax = 3;
+    private const long OpenLimitMinUs = 20_000;
+
     private readonly IReadOnlyList<VipAddress> _addresses = spec.ParseAddresses();
     private readonly InterfaceAddresses _kernel = new();
     private AddressGate? _gate;
@@ -54,7 +58,7 @@ internal sealed class AddressHolder(AddressGuardSpec spec, Action<string> note) 
     {
         long now = DriverClock.NowUs;
         (_renewEveryUs, _renewedUs) = (_renewedUs == 0 ? (leaseEndUs - now) / 4 : now - _renewedUs, now);
-        if (_gate?.Open(leaseEndUs - DriverClock.NowUs) is { } why)
+        if (OpenGate(leaseEndUs) is { } why)
         {
             note($"The kernel's gate does not open ({why}): from now on the lifetimes of the addresses are the last resort. See `nft list ruleset`.");
             _gate.Remove();
@@ -63,6 +67,18 @@ internal sealed class AddressHolder(AddressGuardSpec spec, Action<string> note) 
             _lifetimeEndUs = 0;
         }
         if (_gate is null || _lifetimeEndUs - now < leaseEndUs - now + 1_000_000) SetLifetimes(leaseEndUs, now);
+    }
+
+    // The kernel counts from when it takes the message. If that was late (it waited for somebody who loads a large ruleset), the gate is set again, by a fresh look at the clock.
+    private string? OpenGate(long leaseEndUs)
+    {
+        for (int i = 0; i < OpenTriesMax; i++)
+        {
+            long asked = DriverClock.NowUs;
+            if (_gate?.Open(leaseEndUs - asked) is { } why) return why;
+            if (DriverClock.NowUs - asked <= Math.Max(OpenLimitMinUs, spec.KillTimeoutMicros / 4)) return null;
+        }
+        return _gate?.Close();
     }
 
     /// <summary>Puts back what is not as it should be.</summary>
@@ -167,7 +183,7 @@ internal sealed class AddressHolder(AddressGuardSpec spec, Action<string> note) 
             if (!alone.IsInTime && !_saidTooShort)
             {
                 _saidTooShort = true;
-                note($"The lease is too short for the kernel's whole seconds: if driver process and guard are killed at once, an address may be there up to {(seconds * 1_000_000 + AddressLifetime.LatenessMaxUs - (leaseEndUs - now) - spec.KillTimeoutMicros) / 1_000_000.0:0.0} s longer than it should. Load the module nf_tables, or take a longer lease.");
+                note(string.Create(CultureInfo.InvariantCulture, $"The lease is too short for the kernel's whole seconds: if driver process and guard are killed at once, an address may be there up to {(seconds * 1_000_000 + AddressLifetime.LatenessMaxUs - (leaseEndUs - now) - spec.KillTimeoutMicros) / 1_000_000.0:0.0} s longer than it should. Load the module nf_tables, or take a longer lease."));
             }
         }
         // Once they are here, a refresh finds them here, or puts back what somebody has removed: then neighbours must be told again.

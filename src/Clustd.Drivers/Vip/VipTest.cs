@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Runtime.CompilerServices;
 using Clustd.Client;
 using Clustd.Drivers.Processes;
@@ -43,7 +44,7 @@ internal static class VipTest
 
     private static DriverFinding Gate(VipDriverOptions options)
     {
-        string limit = $"If driver process and guard are killed at once, the addresses may be there up to {AddressLifetime.LatenessMaxUs / 1_000_000.0:0.##} s and a second longer than the lease";
+        string limit = string.Create(CultureInfo.InvariantCulture, $"If driver process and guard are killed at once, the addresses may be there up to {1 + AddressLifetime.LatenessMaxUs / 1_000_000.0:0.##} s longer than the lease");
         if (!options.UseGate) return new(FindingLevel.Doubtful, "kernel gate", $"`kernel_gate: false`. {limit}, unless the lease is longer than some 4 s. Remove that key.");
         try
         {

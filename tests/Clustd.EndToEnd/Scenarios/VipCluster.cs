@@ -5,16 +5,19 @@ using Xunit;
 namespace Clustd.EndToEnd.Scenarios;
 
 /// <summary>Three machines and a neighbour on one network; an app and two addresses follow the master.</summary>
-public sealed class VipCluster : SharedCluster
+public class VipCluster : SharedCluster
 {
     public const string Address6 = "fd00:99::9", Own6 = "fd00:99::64";
     public const int Neighbour = 4;
+
+    /// <summary>More keys of the vip driver.</summary>
+    protected virtual string Keys => "";
 
     protected override ClusterPlan Plan => new()
     {
         InNamespaces = true,
         Neighbours = 1,
-        Rest = ClusterPlan.SupervisedApp + $"  - vip: {{ addresses: [{{net}}.200/24, '{Address6}/64'], interface: eth0 }}\n",
+        Rest = ClusterPlan.SupervisedApp + $"  - vip: {{ addresses: [{{net}}.200/24, '{Address6}/64'], interface: eth0{Keys} }}\n",
     };
 }
 

@@ -29,7 +29,7 @@ internal sealed class VipKind() : DriverKind("vip", "{ addresses: [10.0.0.9/24],
         if (!section.Switch(KernelGate))
         {
             problems.Warning(section.PlaceOf(KernelGate), $"{section.Named(KernelGate)} is false",
-                "if driver process and guard are killed or frozen at once, only the kernel's whole seconds end the addresses, up to 2.3 s late", "Remove it, unless nftables cannot be used on this machine.");
+                "if driver process and guard are killed or frozen at once, only the kernel's whole seconds end the addresses, up to 2.3 s after the lease", "Remove it, unless nftables cannot be used on this machine.");
         }
         return new VipDriverOptions
         {
