@@ -58,7 +58,7 @@ internal sealed class AddressHolder(AddressGuardSpec spec, Action<string> note) 
     {
         long now = DriverClock.NowUs;
         (_renewEveryUs, _renewedUs) = (_renewedUs == 0 ? (leaseEndUs - now) / 4 : now - _renewedUs, now);
-        if (OpenGate(leaseEndUs) is { } why)
+        if (_gate is not null && OpenGate(_gate, leaseEndUs) is { } why)
         {
             note($"The kernel's gate does not open ({why}): from now on the lifetimes of the addresses are the last resort. See `nft list ruleset`.");
             _gate.Remove();
@@ -70,15 +70,15 @@ internal sealed class AddressHolder(AddressGuardSpec spec, Action<string> note) 
     }
 
     // The kernel counts from when it takes the message. If that was late (it waited for somebody who loads a large ruleset), the gate is set again, by a fresh look at the clock.
-    private string? OpenGate(long leaseEndUs)
+    private string? OpenGate(AddressGate gate, long leaseEndUs)
     {
         for (int i = 0; i < OpenTriesMax; i++)
         {
             long asked = DriverClock.NowUs;
-            if (_gate?.Open(leaseEndUs - asked) is { } why) return why;
+            if (gate.Open(leaseEndUs - asked) is { } why) return why;
             if (DriverClock.NowUs - asked <= Math.Max(OpenLimitMinUs, spec.KillTimeoutMicros / 4)) return null;
         }
-        return _gate?.Close();
+        return gate.Close();
     }
 
     /// <summary>Puts back what is not as it should be.</summary>

@@ -13,8 +13,8 @@ public readonly record struct Answer(string Mac, string Kind, long At);
 /// </summary>
 public sealed partial class AddressWatch : IDisposable
 {
-    private const int AF_PACKET = 17, SOCK_RAW = 3, SOL_SOCKET = 1, SO_RCVTIMEO = 20, ETH_P_ALL = 3, SIOCGSTAMPNS = 0x8907, CLONE_NEWNET = 0x40000000;
-    private const int AskEveryMs = 4;
+    private const int AF_PACKET = 17, SOCK_RAW = 3, SOL_SOCKET = 1, SO_RCVTIMEO = 20, SOL_PACKET = 263, PACKET_IGNORE_OUTGOING = 23, ETH_P_ALL = 3, SIOCGSTAMPNS = 0x8907, CLONE_NEWNET = 0x40000000;
+    private const int AskEveryMs = 8;
 
     private readonly Lock _gate = new();
     private readonly List<Answer> _answers = [];
@@ -25,6 +25,7 @@ public sealed partial class AddressWatch : IDisposable
     private readonly Thread _thread;
     private readonly TaskCompletionSource _ready = new();
     private volatile bool _isOver;
+    private long _heardUntil;
 
     /// <param name="networkNamespace">The neighbour's.</param>
     /// <param name="macs">Of the machines that are asked.</param>
@@ -47,8 +48,15 @@ public sealed partial class AddressWatch : IDisposable
 
     public IReadOnlyList<Answer> Since(long at) => [.. Answers.Where(answer => answer.At >= at)];
 
-    /// <summary>Who spoke last, or null.</summary>
-    public string? Holder => Answers is [.., var last] ? last.Mac : null;
+    /// <summary>What was said in the last tenth of a second that somebody spoke in, if that was just now; else nothing.</summary>
+    public IReadOnlyList<Answer> Latest => Answers is [.., var last] && last.At > ActObserver.Now - 1_000_000 ? Since(last.At - 100_000) : [];
+
+    /// <summary>Waits until all that has arrived by now is read: on a busy machine this thread is late.</summary>
+    public Task CatchUpAsync()
+    {
+        var now = ActObserver.Now;
+        return Eventually.IsTrue(() => Volatile.Read(ref _heardUntil) > now, "what has arrived is read");
+    }
 
     public void Dispose()
     {
@@ -79,8 +87,10 @@ public sealed partial class AddressWatch : IDisposable
                 }
 
                 nint count;
+                var reading = ActObserver.Now;
                 fixed (byte* start = buffer) count = recv(socket, start, (nuint)buffer.Length, 0);
-                if (count > 0) Hear(buffer.AsSpan(0, (int)count), ArrivedAt(socket));
+                if (count <= 0) Volatile.Write(ref _heardUntil, reading);
+                else Hear(buffer.AsSpan(0, (int)count), ArrivedAt(socket));
             }
 
             close(socket);
@@ -102,6 +112,8 @@ public sealed partial class AddressWatch : IDisposable
         fixed (byte* start = address)
             if (socket < 0 || bind(socket, start, 20) != 0) throw new IOException($"Cannot watch frames: {Marshal.GetLastPInvokeErrorMessage()}.");
         _ = setsockopt(socket, SOL_SOCKET, SO_RCVTIMEO, patience, 16);
+        int yes = 1;
+        _ = setsockopt(socket, SOL_PACKET, PACKET_IGNORE_OUTGOING, &yes, 4);
         return socket;
     }
 

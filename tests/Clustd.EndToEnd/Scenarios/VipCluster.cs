@@ -72,21 +72,29 @@ public abstract class VipScenario(VipCluster cluster) : Scenario(cluster), IAsyn
     protected async Task<Machine> HeldByMasterAsync() =>
         await Eventually.Gives(() =>
         {
-            var since = Watch.Since(ActObserver.Now - 50_000);
+            var since = Watch.Latest;
             return since.Select(each => each.Mac).Distinct().ToList() is [var mac] && since.Select(each => each.Kind).Distinct().Count() == 3 && mac == MacOf(Machines.Master) ? Machines.Master : null;
         }, "the master's machine answers for both addresses");
 
     /// <summary>Waits until another machine than <paramref name="old"/> answers in all three ways.</summary>
     protected Task TakenFromAsync(Machine old) =>
-        Eventually.IsTrue(() => Watch.Since(ActObserver.Now - 50_000) is var since && since.Select(each => each.Kind).Distinct().Count() == 3 && since.All(each => each.Mac != MacOf(old)),
+        Eventually.IsTrue(() => Watch.Latest is var since && since.Select(each => each.Kind).Distinct().Count() == 3 && since.All(each => each.Mac != MacOf(old)),
             $"another machine than {old.Id} answers");
 
-    // Before an address is taken it is asked for 0.2 s whether somebody has it: so long it is silent between two machines. Two that have it at once answer by turns, every 4 ms.
+    /// <summary>From this instant on the machine has not answered, up to now.</summary>
+    protected async Task ShouldBeSilentAsync(Machine machine, long from)
+    {
+        await Watch.CatchUpAsync();
+        Watch.Since(from).ShouldAllBe(answer => answer.Mac != MacOf(machine), $"{machine.Id} answered later than it may");
+    }
+
+    // Before an address is taken it is asked for 0.2 s whether somebody has it: so long it is silent between two machines. Two that have it at once answer by turns, every 8 ms.
     private const long GapMinUs = 100_000;
 
     /// <summary>P2 as a neighbour sees it: whoever answers does so a while after the one before has fallen silent.</summary>
-    protected void ShouldNeverOverlap(long since)
+    protected async Task ShouldNeverOverlapAsync(long since)
     {
+        await Watch.CatchUpAsync();
         foreach (var address in Watch.Since(since).GroupBy(answer => answer.Kind == "ping6"))
         {
             var tenures = new List<(string Mac, long From, long To)>();

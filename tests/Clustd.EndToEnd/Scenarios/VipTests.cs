@@ -15,7 +15,7 @@ public class VipTests(VipCluster cluster) : VipScenario(cluster), IClassFixture<
         var (old, since) = (await HeldByMasterAsync(), ActObserver.Now);
         await Machines.MoveSomewhereAsync();
         await TakenFromAsync(old);
-        ShouldNeverOverlap(since);
+        await ShouldNeverOverlapAsync(since);
         Addresses(old).ShouldNotContain(Address4);
         Addresses(old).ShouldNotContain(VipCluster.Address6);
         Tell("a move", since, old);
@@ -28,7 +28,7 @@ public class VipTests(VipCluster cluster) : VipScenario(cluster), IClassFixture<
         var (old, since) = (await HeldByMasterAsync(), ActObserver.Now);
         var at = old.KillEverything();
         await TakenFromAsync(old);
-        ShouldNeverOverlap(since);
+        await ShouldNeverOverlapAsync(since);
         Tell("all processes of the master are killed", at, old);
     }
 
@@ -110,7 +110,7 @@ public class VipTests(VipCluster cluster) : VipScenario(cluster), IClassFixture<
         await Eventually.IsTrue(() => Machines.Network.In(Number(master), "nft", "list", "tables").Contains(Address4, StringComparison.Ordinal), "the gate is back");
         var at = master.Signal(RunningProcess.SIGKILL, Role.Daemon, Role.Drivers, Role.AddressGuard);
         await TakenFromAsync(master);
-        Watch.Since(at + GoneWithinUs).ShouldAllBe(answer => answer.Mac != MacOf(master));
+        await ShouldBeSilentAsync(master, at + GoneWithinUs);
     }
 
     [Fact(Skip = WhySkipped, SkipWhen = nameof(HasNoNamespaces))] // Wrong program: keeps the service where nobody can reach it.

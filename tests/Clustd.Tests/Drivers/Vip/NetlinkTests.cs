@@ -13,17 +13,17 @@ public sealed class NetlinkTests
     [Fact]
     public void An_IPv4_address_is_set_with_broadcast_lifetime_and_our_mark() =>
         Hex(InterfaceAddresses.SetMessage(7, Four, 6)).ShouldBe(Joined(
-            "58000000 1400 0505 01000000 00000000", // 88 bytes, RTM_NEWADDR, request ack create replace, number 1
+            "54000000 1400 0505 01000000 00000000", // 84 bytes, RTM_NEWADDR, request ack create replace, number 1
             "02 18 00 00 07000000",                 // AF_INET, /24, interface 7
             "0800 0200 0a000009", "0800 0100 0a000009", "0800 0400 0a0000ff",
             "1400 0600 06000000 06000000 00000000 00000000", // preferred and valid 6 s
-            "0800 0900 87f03301",                            // metric 20181127...
+            "0800 0900 87f03301",                            // metric 20181127
             "0500 0b00 c5000000"));
 
     [Fact] // Wrong program: preferred, so that connections of this machine get an address that may leave any moment.
     public void An_IPv6_address_is_never_preferred_and_not_looked_for_by_the_kernel() =>
         Hex(InterfaceAddresses.SetMessage(7, Six, 6)).ShouldBe(Joined(
-            "70000000 1400 0505 01000000 00000000",
+            "6c000000 1400 0505 01000000 00000000",
             "0a 40 00 00 07000000",
             "1400 0200 20010db8000000000000000000000009", "1400 0100 20010db8000000000000000000000009",
             "0800 0800 02000000", // IFA_F_NODAD
