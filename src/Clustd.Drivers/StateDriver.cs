@@ -55,6 +55,9 @@ public abstract class StateDriver : DriverMachine, ITestableDriver
         // The SDK's own stops (this process shuts down) come without a limit: nobody is waiting for the clock.
         if (trigger.Limit <= TimeSpan.Zero && !trigger.Kill)
             trigger = trigger with { Limit = trigger.IsMaster ? _terms.StartTimeout : Options.StopTimeout ?? _terms.StopTimeout };
+        // A process that was frozen learns of its stop when the deadline has passed. That it is too late is no reason not to do it: given up at once, the state would stay.
+        if (trigger is { IsMaster: false, Kill: true } && trigger.Limit < _terms.LateStopTimeout)
+            trigger = trigger with { Limit = _terms.LateStopTimeout };
         lock (_gate)
         {
             _made = null;
@@ -257,6 +260,9 @@ public sealed record StateDriverTerms
     public TimeSpan StartTimeout { get; init; } = TimeSpan.FromSeconds(30); // as a service's
 
     public TimeSpan StopTimeout { get; init; } = TimeSpan.FromSeconds(10);
+
+    /// <summary>At least this long a stop after the end of the lease goes on, also when its deadline has passed meanwhile.</summary>
+    public TimeSpan LateStopTimeout { get; init; } = TimeSpan.FromSeconds(2);
 
     public TimeProvider Time { get; init; } = TimeProvider.System;
 }

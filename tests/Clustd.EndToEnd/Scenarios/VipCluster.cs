@@ -22,7 +22,7 @@ public class VipCluster : SharedCluster
 }
 
 /// <summary>What the stories about addresses have in common: who has them, and what a neighbour hears.</summary>
-public abstract class VipScenario(VipCluster cluster) : Scenario(cluster), IAsyncLifetime
+public abstract class VipScenario(VipCluster vips) : Scenario(vips), IAsyncLifetime
 {
     // Lease 1 s and kill_timeout 0.5 s.
     protected const long GoneWithinUs = 1_500_000;
@@ -50,7 +50,18 @@ public abstract class VipScenario(VipCluster cluster) : Scenario(cluster), IAsyn
         Machines.Network.In(VipCluster.Neighbour, "ip", "address", "replace", $"{VipCluster.Own6}/64", "dev", "eth0", "nodad");
         Watch = new AddressWatch(Machines.Network.NameOf(VipCluster.Neighbour), Mac(VipCluster.Neighbour), Machines.Network.AddressOf(VipCluster.Neighbour), VipCluster.Own6,
             Machines.All.Select(MacOf), Address4, VipCluster.Address6);
-        await HeldByMasterAsync();
+        try
+        {
+            await HeldByMasterAsync();
+        }
+        catch
+        {
+            // The story has not begun, so nobody else tells what went wrong, or makes the cluster anew.
+            TestContext.Current.TestOutputHelper?.WriteLine($"{string.Join("\n", Machines.All.Select(machine => $"{machine.Id} {MacOf(machine)}\n{Addresses(machine)}"))}\n{string.Join("\n", Watch.Answers.TakeLast(6))}\n{Machines.Logs()}");
+            Watch.Dispose();
+            await vips.ForgetAsync();
+            throw;
+        }
     }
 
     async ValueTask IAsyncDisposable.DisposeAsync()
