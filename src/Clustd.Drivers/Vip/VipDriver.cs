@@ -57,7 +57,7 @@ public sealed class VipDriver : StateDriver
         var there = kernel.Find(_options.Addresses);
         if (!made.IsMaster)
             return Task.FromResult(there is [var one, ..] ? $"{one.Address} is on {kernel.NameOf(one.Link)}, although this machine is not the master." : null);
-        if (_guard is null || _guard.Gone.IsCompleted) return Task.FromResult<string?>($"Nobody holds {Addresses}: {(_guard is null ? "there is no guard" : "the guard was killed")}.");
+        if (_guard is null || _guard.Gone.IsCompleted) return Task.FromResult<string?>($"Nobody holds {Addresses}: {(_guard is null ? "there is no guard" : _guard.Gone.Result.Reason)}.");
         var link = AddressHolder.Link(kernel, _options.Interface);
         foreach (var address in _options.Addresses)
         {
@@ -105,7 +105,9 @@ public sealed class VipDriver : StateDriver
         if (_guard is not { } guard) return;
         guard.Stop(limit, reason);
         var end = await guard.Gone.WaitAsync(cancellationToken).ConfigureAwait(false);
-        if (!end.IsProven) throw new DriverFailedException($"Cannot take away {end.Left}: it is still on this machine. Remove it by hand (`ip address`).");
+        // What could not be removed then may be removable now.
+        if (!end.IsProven && AddressCleaning.Remove(_options.Addresses, _options.Interface, onlyOurs: false) is { } left)
+            throw new DriverFailedException($"Cannot take away {left}: it is still on this machine. Remove it by hand (`ip address`).");
         _guard = null;
     }
 
