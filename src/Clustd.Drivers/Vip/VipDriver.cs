@@ -47,8 +47,9 @@ public sealed class VipDriver : StateDriver
         await EndGuardAsync(DriverClock.NowUs + (long)trigger.Limit.TotalMicroseconds, trigger.Reason, cancellationToken).ConfigureAwait(false);
         if (AddressCleaning.Remove(_options.Addresses, _options.Interface, onlyOurs: true) is { } left)
             throw new DriverFailedException($"Cannot take away {left}: it is still on this machine. Remove it by hand (`ip address`).");
+        // What is left now is somebody else's. This driver runs nothing here, so the stop has succeeded; but a start would fail, and people should know now.
         using var kernel = new InterfaceAddresses();
-        if (kernel.Find(_options.Addresses) is [var there, ..]) throw new DriverFailedException(AddressHolder.Foreign(kernel, there));
+        if (kernel.Find(_options.Addresses).Any()) LookSoon();
     }
 
     protected override Task<string?> FindDriftAsync(Trigger made, CancellationToken cancellationToken)
@@ -56,7 +57,11 @@ public sealed class VipDriver : StateDriver
         using var kernel = new InterfaceAddresses();
         var there = kernel.Find(_options.Addresses);
         if (!made.IsMaster)
+        {
+            // Somebody else's cannot be made as it should be.
+            if (there.FirstOrDefault(each => !each.IsOurs) is { } foreign) throw new DriverFailedException(AddressHolder.Foreign(kernel, foreign));
             return Task.FromResult(there is [var one, ..] ? $"{one.Address} is on {kernel.NameOf(one.Link)}, although this machine is not the master." : null);
+        }
         if (_guard is null || _guard.Gone.IsCompleted) return Task.FromResult<string?>($"Nobody holds {Addresses}: {(_guard is null ? "there is no guard" : _guard.Gone.Result.Reason)}.");
         var link = AddressHolder.Link(kernel, _options.Interface);
         foreach (var address in _options.Addresses)

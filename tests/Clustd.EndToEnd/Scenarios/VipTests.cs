@@ -108,7 +108,7 @@ public class VipTests(VipCluster cluster) : VipScenario(cluster), IClassFixture<
         }
 
         await Eventually.IsTrue(() => Machines.Network.In(Number(master), "nft", "list", "tables").Contains(Address4, StringComparison.Ordinal), "the gate is back");
-        var at = master.Signal(RunningProcess.SIGKILL, Role.Daemon, Role.Drivers, Role.AddressGuard);
+        var at = master.KillAtOnce(Role.Daemon, Role.Drivers, Role.AddressGuard);
         await TakenFromAsync(master);
         await ShouldBeSilentAsync(master, at + GoneWithinUs);
     }

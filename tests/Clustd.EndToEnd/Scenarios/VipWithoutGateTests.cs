@@ -26,7 +26,7 @@ public class VipWithoutGateTests(VipWithoutGateTests.Cluster cluster) : VipScena
     public async Task When_nobody_is_left_the_kernel_takes_them_away_some_seconds_late()
     {
         var master = await HeldByMasterAsync();
-        var at = master.Signal(RunningProcess.SIGKILL, Role.Daemon, Role.Drivers, Role.AddressGuard);
+        var at = master.KillAtOnce(Role.Daemon, Role.Drivers, Role.AddressGuard);
         await Eventually.IsTrue(() => ActObserver.Now > at + DocumentedUs + 1_000_000, "the limit has passed");
         await ShouldBeSilentAsync(master, at + DocumentedUs);
         master.Log.ShouldContain("The lease is too short for the kernel's whole seconds");
