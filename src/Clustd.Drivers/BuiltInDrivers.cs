@@ -1,6 +1,7 @@
 using Clustd.Client;
 using Clustd.Drivers.Fencing;
 using Clustd.Drivers.Shell;
+using Clustd.Drivers.Vip;
 
 namespace Clustd.Drivers;
 
@@ -11,6 +12,7 @@ public static class BuiltInDrivers
     public static DriverMachine Create(DriverOptions options, DriverHost host) => options switch
     {
         ShellDriverOptions shell => new ShellDriver(shell, host),
+        VipDriverOptions vip => new VipDriver(vip, host),
         FenceDriverOptions fence => new FenceDriver(fence, host),
         _ => throw new ArgumentException($"There is no driver for {options.GetType().Name}: it is not in the list of built-in drivers. Add it there."),
     };

@@ -33,7 +33,11 @@ internal static class DriverKinds
 {
     public static readonly ShellKind Shell = new();
 
-    public static readonly IReadOnlyList<DriverKind> All = [Shell, new FenceKind()];
+    public static readonly VipKind Vip = new();
+
+    public static readonly FenceKind Fence = new();
+
+    public static readonly IReadOnlyList<DriverKind> All = [Shell, Vip, Fence];
 
     public static IEnumerable<string> Words => All.Select(kind => kind.Word);
 
