@@ -134,7 +134,7 @@ internal sealed partial class Faults
     {
         var applied = _world.Checks.Newest;
         return applied.Members.Count == _world.Machines.Length
-            && applied.Members.Values.All(member => !member.Learner && _world.MachineOf(member.Machine).Disk.Store == member.Store)
+            && applied.Members.Values.All(member => !member.Learner && _world.MachineOf(member.Machine) is { WasSetBack: false } machine && machine.Disk.Store == member.Store)
             && !_world.Machines.SelectMany(machine => machine.Disk.Read().Entries).Any(entry => entry.Index > applied.AppliedIndex && entry.Command is Core.Cluster.Command.ChangeMembers)
             && _world.Machines.Where(machine => machine.IsRunning).All(machine => machine.Core!.Consensus.LatestVoters.All(voters => voters.Count() == _world.Machines.Length));
     }

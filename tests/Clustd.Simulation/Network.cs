@@ -181,7 +181,6 @@ internal sealed class Network
         foreach (var connection in Of(machine))
         {
             connection.Lose(machine);
-            connection.TornGeneration = connection.Generation;
             Break(connection, _world.Scenario.LeaseMicroseconds / 50);
         }
     }
@@ -294,6 +293,11 @@ internal sealed class Network
         }
 
         var generation = connection.Generation;
+        if (!connection.Up(connection.A) || !connection.Up(connection.B))
+        {
+            connection.TornGeneration = generation; // The end that is not open yet will not be.
+        }
+
         foreach (var machine in (int[])[connection.A, connection.B])
         {
             if (!connection.Up(machine))
@@ -348,7 +352,7 @@ internal sealed class Network
         {
             if (connection.TornGeneration == generation)
             {
-                return; // One end is gone since; its successor knows nothing of this connection, and the other end is told by whoever tore it (seed 208407).
+                return; // It has broken since: whoever has it open is told by that, and the other one never has it (seeds 208407, 1020233).
             }
 
             if (generation == connection.Generation && connection.Up(first) && _world.Machines[second].IsRunning)
@@ -379,7 +383,7 @@ internal sealed class Network
         /// <summary>One more with every connection that is made.</summary>
         public int Generation { get; set; }
 
-        /// <summary>The last that lost one of its ends with its process.</summary>
+        /// <summary>The last that broke before both ends had it, or lost one of them with its host.</summary>
         public int TornGeneration { get; set; }
 
         /// <summary>What was sent under another number is lost.</summary>

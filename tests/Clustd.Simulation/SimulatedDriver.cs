@@ -187,9 +187,26 @@ internal sealed partial class SimulatedDriver(World world, SimulatedMachine mach
 
     public void Cancelled(ServiceName service, long sequence)
     {
-        if (service == plan.Service && _current is { IsMaster: true } call && call.Sequence == sequence)
+        if (service != plan.Service)
+        {
+            return;
+        }
+
+        if (_current is { IsMaster: true } call && call.Sequence == sequence)
         {
             Later(chance.Between(0, 5_000), () => Answer(call, "the start was cancelled"));
+        }
+        else if (_calls.FirstOrDefault(waiting => waiting.IsMaster && waiting.Sequence == sequence) is { } waiting)
+        {
+            // As the SDK: a start that has not begun, because what ran before is still being stopped, is given up all the same (campaign 1009613).
+            var others = _calls.Where(other => other != waiting).ToArray();
+            _calls.Clear();
+            foreach (var other in others)
+            {
+                _calls.Enqueue(other);
+            }
+
+            ToDaemon(new Input.DriverAnswered(_connection!.Value, Service, sequence, "the start was cancelled before it began"));
         }
     }
 

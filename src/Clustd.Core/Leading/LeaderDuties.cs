@@ -14,7 +14,9 @@ internal sealed class LeaderDuties(MachineSettings settings, Raft.Raft raft, Rep
     private readonly Func<long, Instant> _appliedAt = replica.AppliedAt;
     private readonly EchoesDue _echoes = new(settings.Self, new LeaseTiming(settings.Lease));
     private readonly SortedDictionary<MachineId, MachineReport> _reports = [];
-    private readonly SortedSet<MachineId> _wantSession = [];
+
+    // By machine: what was applied here when it first asked for one.
+    private readonly SortedDictionary<MachineId, long> _wantSession = [];
     private readonly SortedDictionary<ServiceName, string> _reasons = [];
     private Instant _placementWakeAt = Instant.Never;
     private bool _isPlacementDue;
@@ -75,7 +77,7 @@ internal sealed class LeaderDuties(MachineSettings settings, Raft.Raft raft, Rep
         {
             if (stamp.Incarnation != 0)
             {
-                _wantSession.Add(from);
+                _wantSession.TryAdd(from, replica.State.AppliedIndex);
             }
 
             return;
@@ -256,13 +258,15 @@ internal sealed class LeaderDuties(MachineSettings settings, Raft.Raft raft, Rep
             return;
         }
 
-        foreach (var machine in _wantSession.ToList())
+        foreach (var (machine, asked) in _wantSession.ToList())
         {
             if (replica.State.SessionOf(machine) is not null || !raft.Members.TryGetValue(machine, out var member))
             {
                 _wantSession.Remove(machine);
             }
-            else if (_reports.TryGetValue(machine, out var report) && !report.Leaving
+            // Not before its own log has come so far: a machine that still works off what its disk was late with would apply the opening when the session is over
+            // again, and open and end one after the other for as long as that lasts (campaign 1026733).
+            else if (_reports.TryGetValue(machine, out var report) && !report.Leaving && !(raft.MatchIndexOf(machine) < asked)
                 && !replica.UnderWay.Any(command => command is Command.OpenSession open && open.Machine == machine))
             {
                 raft.Propose(new Command.OpenSession(machine, member.Store, settings.Lease), now);

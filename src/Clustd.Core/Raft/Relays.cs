@@ -18,6 +18,11 @@ internal sealed class Relays(LeaseTiming timing)
     private readonly TimeSpan _wayBack = timing.Heartbeat * 2;
     private readonly SortedDictionary<MachineId, Instant> _answeredAt = [];
     private readonly SortedDictionary<MachineId, Instant> _answeredAnyhowAt = [];
+
+    // Until when a way that an answer came by counts as open. Meanwhile all goes by it: where each message took the next way in turn, every echo went by those that were closed
+    // and every heartbeat by the open one, and a session lived whose machine never heard of it (campaign 1063026).
+    private readonly TimeSpan _wayOpen = timing.Heartbeat * 3;
+    private readonly SortedDictionary<MachineId, (MachineId Via, Instant At)> _answeredBy = [];
     private readonly SortedDictionary<MachineId, Instant> _triedAt = [];
     private readonly SortedDictionary<MachineId, Instant> _cameDirectlyAt = [];
     private readonly SortedDictionary<MachineId, (MachineId Via, Instant At)> _cameBy = [];
@@ -36,7 +41,11 @@ internal sealed class Relays(LeaseTiming timing)
     public void Answered(MachineId from, MachineId? via)
     {
         _answeredAnyhowAt[from] = Now;
-        if (via is null)
+        if (via is { } way)
+        {
+            _answeredBy[from] = (way, Now);
+        }
+        else
         {
             _answeredAt[from] = Now;
         }
@@ -59,6 +68,7 @@ internal sealed class Relays(LeaseTiming timing)
     {
         _triedAt.Clear();
         _answeredAt.Clear();
+        _answeredBy.Clear();
         _answeredAnyhowAt.Clear();
         foreach (var member in members)
         {
@@ -85,8 +95,13 @@ internal sealed class Relays(LeaseTiming timing)
             return null;
         }
 
-        // Those that answer directly themselves, in turn: not each of them reaches everybody.
+        // Those that answer directly themselves: the one that has proved to reach it, else all in turn.
         var candidates = others().Where(other => IsWithin(_answeredAt, other, _patience)).ToList();
+        if (_answeredBy.TryGetValue(to, out var open) && Now - open.At <= _wayOpen && candidates.Contains(open.Via))
+        {
+            return open.Via;
+        }
+
         return candidates.Count == 0 ? null : candidates[_turn++ % candidates.Count];
     }
 

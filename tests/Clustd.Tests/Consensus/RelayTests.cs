@@ -32,6 +32,31 @@ public class RelayTests
         (follower.Hold.Session, bench.Leader!.Consensus.Term).ShouldBe((session, term));
     }
 
+    [Theory] // Campaign 1063026. Wrong program: takes the ways in turn, so that heartbeats go by the open one and echoes by those that are closed.
+    [InlineData(0)]
+    [InlineData(1)]
+    [InlineData(2)]
+    public void Of_several_ways_the_one_that_is_open_is_taken_for_everything(int way)
+    {
+        var bench = Healthy(machines: 5);
+        var (leader, follower) = (bench.Leader!.Settings.Self, FollowerOf(bench));
+        var session = bench[follower].Hold.Session;
+        var open = bench.Ids.Where(id => id != follower && id != leader).ElementAt(way);
+        foreach (var other in bench.Ids.Where(id => id != follower && id != open))
+        {
+            bench.CutLink(other, follower);
+        }
+
+        for (var beat = 0; beat < 100; beat++)
+        {
+            bench.RunFor(Lease / 20);
+            bench[follower].Hold.IsHeld(bench.Now).ShouldBeTrue();
+        }
+
+        bench[follower].Hold.Session.ShouldBe(session);
+        Ways(bench, leader, follower).TakeLast(20).Distinct().ShouldBe([open]);
+    }
+
     [Fact]
     public void A_link_that_is_closed_costs_no_session_either()
     {
@@ -158,9 +183,9 @@ public class RelayTests
         bench[follower].Hold.IsHeld(bench.Now).ShouldBeTrue();
     }
 
-    private static CoreBench Healthy(int level = FeatureLevels.Own)
+    private static CoreBench Healthy(int level = FeatureLevels.Own, int machines = 3)
     {
-        var bench = new CoreBench(3, Lease, level: level);
+        var bench = new CoreBench(machines, Lease, level: level);
         bench.RunUntil(() => bench.Running.All(core => core.Hold.IsHeld(bench.Now) && core.State.FeatureLevel == level), Lease * 3);
         bench.RunFor(Lease);
         return bench;
@@ -169,6 +194,9 @@ public class RelayTests
     private static MachineId FollowerOf(CoreBench bench) => bench.Ids.First(id => id != bench.Leader!.Settings.Self);
 
     private static int Relays(CoreBench bench) => bench.Trace.Count(line => line.Output is Output.Send { Message.Body: PeerBody.Relay or PeerBody.Relayed });
+
+    private static IEnumerable<MachineId> Ways(CoreBench bench, MachineId from, MachineId to) =>
+        bench.Trace.Where(line => line.Machine == from).Select(line => line.Output).OfType<Output.Send>().Where(send => send.Message.Body is PeerBody.Relay relay && relay.To == to).Select(send => send.To);
 
     private static void Close(CoreBench bench, MachineId one, MachineId other)
     {

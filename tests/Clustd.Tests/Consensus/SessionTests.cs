@@ -177,6 +177,22 @@ public class SessionTests
         bench[1].State.LastTokenOf(ServiceName.Default).ShouldBe(token);
     }
 
+    [Fact] // Campaign 1026733. Wrong program: opens a session for a machine whose disk has not come so far, which ends before the machine has applied it, and another one, and so on.
+    public void A_machine_whose_disk_is_late_gets_no_session_before_its_log_has_come_so_far()
+    {
+        var bench = Healthy();
+        var follower = Follower(bench);
+        bench.Cut(follower);
+        bench.RunUntil(() => bench.Leader!.State.SessionOf(follower) is null, Lease * 3);
+        bench.SlowDisk(follower);
+        bench.Heal();
+
+        bench.RunFor(Lease * 4);
+        bench.Leader!.State.SessionOf(follower).ShouldBeNull();
+        bench.AnswerDisk(follower);
+        bench.RunUntil(() => bench[follower].Hold.IsHeld(bench.Now), Lease);
+    }
+
     private static MachineId Follower(CoreBench bench) => bench.Running.First(core => !core.Consensus.IsLeader).Settings.Self;
 
     private static CoreBench Healthy()
