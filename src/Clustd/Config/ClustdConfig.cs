@@ -42,6 +42,9 @@ public sealed record ServerConfig
 
     /// <summary>Full path of the folder of state.db. Loading a configuration does not create it.</summary>
     public required string DataDirectory { get; init; }
+
+    /// <summary>Drivers of 2018 may come in, over loopback.</summary>
+    public bool LegacyDrivers { get; init; }
 }
 
 /// <summary>The cluster, and this machine's place in it.</summary>

@@ -35,6 +35,9 @@ public static class ConfigKeys
         "Folder of `state.db`; a relative path counts from the folder of the file.", "/var/lib/clustd")
     { DefaultWords = "`$STATE_DIRECTORY`, else `/var/lib/clustd/ID` if writable, else `~/.local/state/clustd/ID`" };
 
+    public static readonly SwitchKey LegacyDrivers = new(ServerSection, "legacy_drivers", false,
+        "Take drivers built on the clustd-lib of 2018, over loopback; legacy-drivers.md says what that weakens.", "true");
+
     public static readonly TextKey Secret = new(ClusterSection, "secret", TextForm.Secret, null,
         "What proves to a machine or a driver that the other belongs to the cluster.", "file:/etc/clustd/secret") { Must = true };
     public static readonly TextKey OldSecret = new(ClusterSection, "old_secret", TextForm.Secret, null,
@@ -80,7 +83,7 @@ public static class ConfigKeys
     public static readonly IReadOnlyList<ConfigKey> All =
     [
         Server, Cluster, Services, Drivers,
-        BindAddress, BindPort, RemoteAddress, DataDir,
+        BindAddress, BindPort, RemoteAddress, DataDir, LegacyDrivers,
         Secret, OldSecret, Id, Machines, Lease, Witness, RestartGrace,
         StartTimeout, StopTimeout, KillTimeout, Prefer, Failback, ApartFrom, RequiredDrivers, AllowedMachines, OnStopFailure, Fencing,
         .. DriverKinds.All.SelectMany(kind => kind.Keys),
