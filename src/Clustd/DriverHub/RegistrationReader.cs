@@ -28,6 +28,7 @@ internal static class RegistrationReader
         var problem =
             !BoundedText.IsName(said.Name, NameCharsMax) ? Refusal("name", $"it needs 1 to {NameCharsMax} printable characters")
             : !BoundedText.IsName(said.Instance, NameCharsMax) ? Refusal("instance", $"it needs 1 to {NameCharsMax} printable characters, random per process")
+            : said.Id is null ? Refusal("id", "it is a text for people, and null is none")
             : !AreServices(said.Services) ? Refusal("services", $"it is a list of at most {ServicesMax} names of 1 to {NameCharsMax} printable characters")
             : !IsTimeout(said.StopTimeoutUs) ? Refusal("stopTimeoutUs", $"it is a time in microseconds, from 0 to {TimeoutMax.TotalHours:F0} hours")
             : !IsTimeout(said.KillTimeoutUs) ? Refusal("killTimeoutUs", $"it is a time in microseconds, from 0 to {TimeoutMax.TotalHours:F0} hours")
