@@ -11,6 +11,7 @@ public sealed class SampleCodeTests
     [Theory]
     [InlineData("docs/drivers.md", 6)]
     [InlineData("docs/writing-a-driver.md", 1)]
+    [InlineData("docs/recipes/aspnetcore-worker.md", 2)]
     [InlineData("src/Clustd.Client/README.md", 1)]
     [InlineData("src/Clustd.Client.Hosting/README.md", 2)]
     [InlineData("src/Clustd.Client.Testing/README.md", 1)]
