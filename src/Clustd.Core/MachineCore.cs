@@ -55,7 +55,7 @@ public sealed class MachineCore
         _levels = new AnnouncedLevels(settings);
         _duties = new LeaderDuties(settings, _raft, _replica, _levels, _outputs)
         {
-            SendTo = _raft.Send,
+            SendTo = (to, body) => _raft.Send(to, body),
             EchoedHere = echo => _holder.Echoed(echo, _replica.State),
         };
         _forming = new Forming(settings, stored.Store, _raft, _replica, _levels, random, _outputs);

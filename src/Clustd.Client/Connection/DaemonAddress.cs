@@ -14,6 +14,9 @@ internal sealed record DaemonAddress(string Host, int Port, string Path)
             throw Refused(text, "TLS is not supported for drivers, which belong on the daemon's own machine");
         if (uri.Scheme != "ws")
             throw Refused(text, $"the scheme '{uri.Scheme}' is unknown");
+        // Uri resolves escapes once per reading ("%25%3001"): what was reached would depend on how often the address was passed on.
+        if (!Uri.TryCreate("ws://host" + uri.PathAndQuery, UriKind.Absolute, out var again) || again.PathAndQuery != uri.PathAndQuery)
+            throw Refused(text, "its path has an escape (%) that means something else when it is read twice");
         // "ws://host" and "ws://host:80" look the same to Uri; nobody runs clustd on port 80 and writes it out.
         return new DaemonAddress(HostOf(uri, text).Trim('[', ']'), uri.IsDefaultPort ? DriverProtocol.DefaultPort : uri.Port, uri.AbsolutePath is "/" ? DriverProtocol.Path : uri.PathAndQuery);
     }

@@ -193,8 +193,8 @@ public sealed record ClusterState
     [JsonRequired]
     public bool Paused { get; init; }
 
-    /// <summary>What all members can do. Commands that need more are not proposed; never falls.</summary>
-    public int FeatureLevel { get; init; } = 1;
+    /// <summary>What all members can do. Commands that need more are not proposed; never falls. A snapshot of a version that did not know levels says none: 1.</summary>
+    public int FeatureLevel { get; init => field = Math.Max(value, 1); } = 1;
 
     [JsonRequired]
     public ImmutableList<ClusterEvent> Events { get; init; } = [];

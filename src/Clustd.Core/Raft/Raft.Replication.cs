@@ -158,9 +158,9 @@ public sealed partial class Raft
         var previous = needsSnapshot ? Log.Base.Index : progress.NextIndex - 1;
         var entries = !needsSnapshot && progress.NextIndex - progress.MatchIndex <= EntriesUnderWay ? Log.Slice(progress.NextIndex, EntriesPerMessage) : [];
         var listed = _bug.Is(PlantedBug.ListIncomplete) && !IsMembershipCommitted ? [] : ages;
-        Send(machine, new PeerBody.Append(
+        var isDirect = Send(machine, new PeerBody.Append(
             Term, new LogPosition(previous, Log.TermAt(previous)), [.. entries], CommitIndex, _round, listed, _cargo.KnownReport(machine)));
-        progress.NextIndex += entries.Count; // Optimistic: a loss shows as a mismatch at the next heartbeat.
+        progress.NextIndex += isDirect ? entries.Count : 0; // Optimistic: a loss shows as a mismatch at the next heartbeat.
     }
 
     /// <summary>The leader's words, whatever they are: false when its term is over, which it is then told.</summary>

@@ -333,18 +333,19 @@ public sealed partial class Raft
 
     /// <summary>
     /// Sends, once term and vote are durable, and also by way of another machine where the direct way seems to be shut (<see cref="Relays"/>). A machine
-    /// that can be reached on neither way is told nothing.
+    /// that can be reached on neither way is told nothing. True: sent directly, so it arrives unless that connection breaks.
     /// </summary>
-    public void Send(MachineId to, PeerBody body)
+    public bool Send(MachineId to, PeerBody body)
     {
         if (IsRefused)
         {
-            return;
+            return false;
         }
 
         var message = new PeerMessage(Cluster, _store, body);
         var via = ViaFor(to, body);
-        if (_connected.ContainsKey(to) && Relays.IsDirectly(body, to, via))
+        var isDirect = _connected.ContainsKey(to) && Relays.IsDirectly(body, to, via);
+        if (isDirect)
         {
             _disk.SendAfterTerm(to, message);
         }
@@ -353,6 +354,8 @@ public sealed partial class Raft
         {
             _disk.SendAfterTerm(other, new PeerMessage(Cluster, _store, new PeerBody.Relay(to, message)));
         }
+
+        return isDirect;
     }
 
     /// <summary>A member wants this said to another one. It goes at once: nothing in it depends on this machine's own disk.</summary>

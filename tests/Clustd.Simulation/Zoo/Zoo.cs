@@ -44,9 +44,10 @@ internal static partial class Zoo
         {
             Machines = 3, World = JustFastEnough, In = "delays that leave P5 no time to lose; leaders die",
         },
-        new(PlantedBug.FirstRoundAtTick, "4", "a new leader's first round waits for the next heartbeat", Invariant.LeaderChangeIsFree, 200)
+        new(PlantedBug.FirstRoundAtTick, "4", "a new leader's first round waits for the next heartbeat", null, 60)
         {
-            IsQuick = false, // It costs a heartbeat of one election at most, and P5's inequality is rarely used up to that.
+            IsQuick = false,
+            Why = "it costs a heartbeat of one election at most, and P5's inequality is not used up to that since what could not be sent is not asked for again; EchoTests has it",
             Machines = 3, World = JustFastEnough, In = "delays that leave P5 no time to lose; leaders die",
         },
         new(PlantedBug.OwnRoundForgotten, "5 †", "a leader does not remember its own acknowledgements", Invariant.OneMaster, 100)

@@ -49,6 +49,20 @@ public class EchoTests
         bench.RunUntil(() => bench[idle].Hold.IsHeld(bench.Now), Lease * 0.15);
     }
 
+    [Fact] // Rule 4. Wrong program: the planted bug FirstRoundAtTick, whose first round comes a heartbeat later.
+    public void A_new_leader_begins_a_round_as_soon_as_its_first_entry_is_applied()
+    {
+        var (bench, leader, _, _) = Healthy();
+        bench.Trace.Clear();
+
+        bench.Kill(leader);
+        bench.RunUntil(() => bench.Leader is not null, Lease);
+        bench.RunFor(TimeSpan.FromMilliseconds(2));
+
+        bench.Trace.Where(step => step.Machine == bench.Leader!.Settings.Self).Select(step => step.Output).OfType<Output.Send>()
+            .Select(send => send.Message.Body).OfType<PeerBody.Append>().Select(append => append.Round).Distinct().Count().ShouldBe(2);
+    }
+
     private static (CoreBench Bench, MachineId Leader, MachineId Master, MachineId Idle) Healthy()
     {
         var bench = new CoreBench(3, Lease);

@@ -36,6 +36,20 @@ public class FeatureLevelTests
         bench.RunUntil(() => bench.Running.All(core => core.State.FeatureLevel == FeatureLevels.Own), Second * 2);
     }
 
+    // Wrong program: reads 0, and with it all that level 1 may do is refused.
+    [Fact]
+    public void A_snapshot_of_a_version_that_knew_no_levels_is_of_level_1()
+    {
+        var state = Formed(new CoreBench(3, level: 1)).Leader!.State;
+        var old = Encoding.UTF8.GetBytes(Encoding.UTF8.GetString(SnapshotBytes.Write(state)).Replace("\"featureLevel\":1,", "", StringComparison.Ordinal));
+        old.Length.ShouldBeLessThan(SnapshotBytes.Write(state).Length);
+
+        var read = SnapshotBytes.Read(old, SnapshotBytes.Checksum(old), state.Position, out var problem).ShouldNotBeNull(problem);
+
+        read.FeatureLevel.ShouldBe(1);
+        SnapshotBytes.Write(read).ShouldBe(SnapshotBytes.Write(state));
+    }
+
     // A machine that is away might come back as any version.
     [Fact]
     public void The_level_does_not_rise_while_a_machine_is_away()

@@ -183,6 +183,25 @@ public class RelayTests
         bench[follower].Hold.IsHeld(bench.Now).ShouldBeTrue();
     }
 
+    [Fact] // Wrong program: counts as sent what could be sent nowhere, so that whoever comes back must ask for it first.
+    public void What_could_be_sent_nowhere_does_not_count_as_sent()
+    {
+        var bench = Healthy();
+        var follower = FollowerOf(bench);
+        bench.Kill(follower);
+        foreach (var paused in (bool[])[true, false, true])
+        {
+            bench.Post(bench.Leader!.Settings.Self, new Input.RequestMade($"{paused}", new Request.Pause(paused)));
+            bench.RunFor(Lease / 20);
+        }
+
+        bench.Trace.Clear();
+        bench.Restart(follower);
+        bench.RunUntil(() => bench[follower].State.Paused, Lease);
+
+        bench.Trace.Select(line => line.Output).OfType<Output.Send>().ShouldNotContain(send => send.Message.Body is PeerBody.AppendAnswer && !((PeerBody.AppendAnswer)send.Message.Body).Success);
+    }
+
     private static CoreBench Healthy(int level = FeatureLevels.Own, int machines = 3)
     {
         var bench = new CoreBench(machines, Lease, level: level);

@@ -179,11 +179,14 @@ internal static class AllDecoders
 
     private static Decoder Body<T>(JsonTypeInfo<T> type)
         where T : class =>
-        Decoder.Of<T>(typeof(T).Name, value => JsonSerializer.SerializeToUtf8Bytes(value, type), bytes =>
+        new(typeof(T).Name, random => JsonSerializer.SerializeToUtf8Bytes(Any<T>(random), type), bytes =>
         {
             try
             {
-                return ApiBody.ReadAsync(new DefaultHttpContext { Request = { Body = new MemoryStream(bytes) } }, type).GetAwaiter().GetResult();
+                var body = ApiBody.ReadAsync(new DefaultHttpContext { Request = { Body = new MemoryStream(bytes) } }, type).GetAwaiter().GetResult();
+                var again = JsonSerializer.SerializeToUtf8Bytes(body, type);
+                // Letters that are escaped when it is written may make it longer than what may come in.
+                return again.Length <= ApiBody.BytesMax ? again : Answered;
             }
             catch (ApiBodyException)
             {

@@ -57,6 +57,7 @@ public sealed class DecoderTests(ITestOutputHelper output)
     [InlineData("registration", """{"jsonrpc":"2.0","id":1,"method":"register","params":{"name":"a","instance":"a","id":"b","states":[null],"services":[null]}}""")]
     [InlineData("MoveBody", """{"service":"\udc00"}""")]
     [InlineData("MoveBody", """{"service":"a","service":"b"}""")]
+    [InlineData("daemon address", "ws://[::1]:3001/%25%3001")]
     [InlineData("upgrade answer", "HTTP/1.1 101\r\n:\r\n\r\n")]
     [InlineData("guard order", "stop -9223372036854775808 ")]
     public void What_once_was_mean_is_answered(string name, string text) =>
