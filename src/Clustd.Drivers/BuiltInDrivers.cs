@@ -1,5 +1,7 @@
 using Clustd.Client;
+using Clustd.Drivers.Ocf;
 using Clustd.Drivers.Shell;
+using Clustd.Drivers.Webhook;
 
 namespace Clustd.Drivers;
 
@@ -10,6 +12,8 @@ public static class BuiltInDrivers
     public static DriverMachine Create(DriverOptions options, DriverHost host) => options switch
     {
         ShellDriverOptions shell => new ShellDriver(shell, host),
+        WebhookDriverOptions webhook => new WebhookDriver(webhook, host),
+        OcfDriverOptions ocf => new OcfDriver(ocf, host),
         _ => throw new ArgumentException($"There is no driver for {options.GetType().Name}: it is not in the list of built-in drivers. Add it there."),
     };
 }

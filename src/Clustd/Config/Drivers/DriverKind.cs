@@ -32,8 +32,10 @@ internal abstract class DriverKind(string word, string example)
 internal static class DriverKinds
 {
     public static readonly ShellKind Shell = new();
+    public static readonly WebhookKind Webhook = new();
+    public static readonly OcfKind Ocf = new();
 
-    public static readonly IReadOnlyList<DriverKind> All = [Shell];
+    public static readonly IReadOnlyList<DriverKind> All = [Shell, Webhook, Ocf];
 
     public static IEnumerable<string> Words => All.Select(kind => kind.Word);
 
