@@ -46,12 +46,13 @@ public sealed class FakeConnection
     /// <param name="service">The service.</param>
     /// <param name="kill">The lease is over: stop at once.</param>
     /// <param name="limitUs">How long the driver is told that the daemon waits, microseconds.</param>
+    /// <param name="takesOverFrom">Machines that may still run it, for drivers that fence; null: none.</param>
     /// <exception cref="IOException">The connection ended before the answer came.</exception>
     /// <exception cref="TimeoutException">The driver did not answer.</exception>
-    public Task<RpcMessage> TriggerAsync(bool isMaster, long token, string service = "default", bool kill = false, long limitUs = 5_000_000) =>
+    public Task<RpcMessage> TriggerAsync(bool isMaster, long token, string service = "default", bool kill = false, long limitUs = 5_000_000, IReadOnlyList<string>? takesOverFrom = null) =>
         CallAsync(DriverMethods.Trigger, new TriggerParams
         {
-            Service = service, IsMaster = isMaster, Token = token, Reason = "the test says so", Sequence = Interlocked.Increment(ref lastSequence), LimitUs = limitUs, Kill = kill,
+            Service = service, IsMaster = isMaster, Token = token, Reason = "the test says so", Sequence = Interlocked.Increment(ref lastSequence), LimitUs = limitUs, Kill = kill, TakesOverFrom = takesOverFrom,
         }, ProtocolJson.Default.TriggerParams);
 
     /// <summary>Tells the driver to give up the start that has this sequence number.</summary>

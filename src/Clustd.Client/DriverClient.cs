@@ -39,6 +39,12 @@ public sealed record DriverClient
     public TimeSpan? KillTimeout { get; init; }
 
     /// <summary>
+    /// Ids of machines that this driver can fence: turn off, and confirm that. Where a service requires fencing, its start comes before those of all other
+    /// drivers, and <see cref="Trigger.TakesOverFrom"/> names those that must be off before it returns.
+    /// </summary>
+    public IReadOnlyList<string> Fences { get; init; } = [];
+
+    /// <summary>
     /// The clock that the lease is counted on; null: <see cref="DriverClock"/>. For tests. Only its timestamps are used; another one for production must count the
     /// time that the machine sleeps, must not be set or slewed, and must run right within 1 %.
     /// </summary>

@@ -19,4 +19,10 @@ public sealed record Trigger(
     /// Of a start: what it is granted, see <see cref="Clustd.Client.Lease"/>. Of a stop: what is to be stopped was started under it; null if nothing was started.
     /// </summary>
     public Lease? Lease { get; init; }
+
+    /// <summary>
+    /// Of a start: ids of machines that were lost while they ran the service, or could not stop it, and are not confirmed to be off. For drivers that fence
+    /// (<see cref="DriverClient.Fences"/>): return only when those that you fence are off for certain. Empty unless the service requires fencing.
+    /// </summary>
+    public IReadOnlyList<string> TakesOverFrom { get; init; } = [];
 }

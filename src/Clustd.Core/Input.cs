@@ -32,6 +32,9 @@ public sealed record DriverRegistration
     /// <summary>True: `stop: certain`, what it runs is dead for sure when the lease is over. False: best-effort.</summary>
     public bool StopsForCertain { get; init; }
 
+    /// <summary>Machines that it can fence: its start is complete when those of them that the trigger names are confirmed to be off.</summary>
+    public ImmutableArray<MachineId> Fences { get; init; } = [];
+
     public TimeSpan? StopTimeout { get; init; }
 
     public TimeSpan? KillTimeout { get; init; }

@@ -7,7 +7,11 @@ namespace Clustd.Core;
 /// <summary>One call of a driver. At most one per (driver, service) is under way.</summary>
 /// <param name="Limit">How long the daemon waits for the answer.</param>
 /// <param name="Kill">The lease is over: stop at once, order is a courtesy.</param>
-public sealed record TriggerCall(ServiceName Service, bool IsMaster, Token Token, string Reason, long Sequence, TimeSpan Limit, bool Kill);
+public sealed record TriggerCall(ServiceName Service, bool IsMaster, Token Token, string Reason, long Sequence, TimeSpan Limit, bool Kill)
+{
+    /// <summary>Of a start: machines that may still run it, to be fenced before anything else starts. Only drivers that fence one of them act on it.</summary>
+    public ImmutableArray<MachineId> TakesOverFrom { get; init; } = [];
+}
 
 /// <summary>How loud an event is.</summary>
 public enum Severity

@@ -182,6 +182,9 @@ internal enum PlantedBug
     /// <summary>Stalls: a leader whose disk does not answer keeps leading (decision 0008).</summary>
     StalledLeaderStays,
 
+    /// <summary>Fencing: a service starts without waiting until whoever was lost as its master is fenced.</summary>
+    FencingSkipped,
+
     /// <summary>Local services: a deadline that is over makes nobody look at its service.</summary>
     DeadlineOverlooked,
 

@@ -32,6 +32,9 @@ public abstract record DriverOptions
     /// <summary>How long a stop after the end of the lease needs; null: what the service allows.</summary>
     public TimeSpan? KillTimeout { get; init; }
 
+    /// <summary>Ids of machines that it can fence.</summary>
+    public virtual IReadOnlyList<string> Fences => [];
+
     /// <summary>What <see cref="object.ToString"/> does not show, secrets and the items of lists: for telling whether two are the same. Never printed.</summary>
     public virtual IEnumerable<string> Unprinted => [];
 }
@@ -63,6 +66,7 @@ public sealed record DriverHost
         Services = options.Service is null ? [] : [options.Service],
         Order = options.Order,
         Required = options.Required,
+        Fences = options.Fences,
         // Never `Certain`, which would end this process: all built-in drivers share it, and one that is late must not take the others with it.
         Stop = options.StopsForCertain ? StopGuarantee.CertainByGuard : StopGuarantee.BestEffort,
         StopTimeout = options.StopTimeout,

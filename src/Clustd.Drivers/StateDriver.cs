@@ -18,6 +18,7 @@ public abstract class StateDriver : DriverMachine, ITestableDriver
     private readonly CancellationTokenSource _ended = new();
     private readonly Lock _gate = new();
     private CancellationTokenSource _look = new(); // of the look under way: cancelled by a trigger
+    private TaskCompletionSource _bell = new(TaskCreationOptions.RunContinuationsAsynchronously); // rung: look now
     private Trigger? _made;                        // what was told last and has succeeded: the state that must be there. Null: not known
     private Task? _watch;
     private int _failedLooks;
@@ -54,6 +55,9 @@ public abstract class StateDriver : DriverMachine, ITestableDriver
         // The SDK's own stops (this process shuts down) come without a limit: nobody is waiting for the clock.
         if (trigger.Limit <= TimeSpan.Zero && !trigger.Kill)
             trigger = trigger with { Limit = trigger.IsMaster ? _terms.StartTimeout : Options.StopTimeout ?? _terms.StopTimeout };
+        // A process that was frozen learns of its stop when the deadline has passed. That it is too late is no reason not to do it: given up at once, the state would stay.
+        if (trigger is { IsMaster: false, Kill: true } && trigger.Limit < _terms.LateStopTimeout)
+            trigger = trigger with { Limit = _terms.LateStopTimeout };
         lock (_gate)
         {
             _made = null;
@@ -87,6 +91,12 @@ public abstract class StateDriver : DriverMachine, ITestableDriver
 
     protected override void Log(DriverLogLevel level, string text) => _host.Log(level, text);
 
+    /// <summary>Something has happened that the next look should not wait for. Returns at once; any thread.</summary>
+    protected void LookSoon()
+    {
+        lock (_gate) _bell.TrySetResult();
+    }
+
     /// <summary>Ends the watch; called when the driver is disposed of, after its last stop.</summary>
     public async Task EndWatchAsync()
     {
@@ -114,7 +124,7 @@ public abstract class StateDriver : DriverMachine, ITestableDriver
         {
             try
             {
-                await Task.Delay(_terms.LookEvery, _terms.Time, _ended.Token).ConfigureAwait(false);
+                await NextLookAsync().ConfigureAwait(false);
                 await LookAsync().ConfigureAwait(false);
             }
             catch (OperationCanceledException)
@@ -125,6 +135,20 @@ public abstract class StateDriver : DriverMachine, ITestableDriver
             {
                 Log(DriverLogLevel.Error, $"{Name}: looking at {What} failed: {e.Message}");
             }
+        }
+    }
+
+    private async Task NextLookAsync()
+    {
+        using var wait = CancellationTokenSource.CreateLinkedTokenSource(_ended.Token);
+        Task bell;
+        lock (_gate) bell = _bell.Task;
+        await Task.WhenAny(Task.Delay(_terms.LookEvery, _terms.Time, wait.Token), bell).ConfigureAwait(false);
+        await wait.CancelAsync().ConfigureAwait(false);
+        _ended.Token.ThrowIfCancellationRequested();
+        lock (_gate)
+        {
+            if (_bell.Task.IsCompleted) _bell = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         }
     }
 
@@ -236,6 +260,9 @@ public sealed record StateDriverTerms
     public TimeSpan StartTimeout { get; init; } = TimeSpan.FromSeconds(30); // as a service's
 
     public TimeSpan StopTimeout { get; init; } = TimeSpan.FromSeconds(10);
+
+    /// <summary>At least this long a stop after the end of the lease goes on, also when its deadline has passed meanwhile.</summary>
+    public TimeSpan LateStopTimeout { get; init; } = TimeSpan.FromSeconds(2);
 
     public TimeProvider Time { get; init; } = TimeProvider.System;
 }

@@ -82,7 +82,7 @@ public sealed class Daemon : IAsyncDisposable
             loggers.CreateLogger<PeerNetwork>(),
             TimeProvider.System);
         _hub = new DriverHub(
-            new DriverHubOptions { Self = settings.Self, Version = options.Version, Secret = config.Cluster.Secret, OldSecret = config.Cluster.OldSecret },
+            new DriverHubOptions { Self = settings.Self, Version = options.Version, Secret = config.Cluster.Secret, OldSecret = config.Cluster.OldSecret, LegacyDrivers = config.Server.LegacyDrivers },
             input => _loop!.Post(input),
             OnNoted,
             loggers.CreateLogger<DriverHub>());

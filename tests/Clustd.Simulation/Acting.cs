@@ -24,6 +24,7 @@ internal sealed class Acting(World world)
     public Act Begin(SimulatedMachine machine, DriverName driver, string instance, ServiceName service, Token token)
     {
         var act = new Act(machine, driver, instance, service, token, world.Events.Now);
+        world.Fencing.Begins(machine, service, token);
         CheckAgainstOthers(act);
         if (_resource.TryGetValue(service, out var highest) && (token < highest.Token || (token == highest.Token && machine.Id != highest.Machine)))
         {

@@ -286,6 +286,7 @@ internal sealed class Checks(World world)
         _committed.Add(entry);
         world.Note(machine.Id.Value, entry);
         world.Soak?.Committed(entry);
+        world.Fencing.Committed(entry.Command);
         // Which list counts: of a change, the list in it (it takes effect when it is appended); of all else, one of those that this machine knows.
         IEnumerable<List<(MachineId Machine, StoreId Store)>> lists = entry.Command is Command.ChangeMembers change
             ? [[.. change.Members.Where(member => !member.Learner).Select(member => (member.Machine, member.Store))]]

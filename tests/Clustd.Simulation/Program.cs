@@ -54,7 +54,8 @@ internal static class Program
 
         TimeSpan? length = Value("--simulated-minutes") is { } simulated ? TimeSpan.FromMinutes(double.Parse(simulated, CultureInfo.InvariantCulture)) : null;
         Scenario ScenarioOf(ulong seed) =>
-            (length is { } one ? Campaign.FromSeed(seed, one, machines, bug) : Scenario.FromSeed(seed, machines, bug)) with { JudgesLiveness = !args.Contains("--only-safety") };
+            WithFencing(length is { } one ? Campaign.FromSeed(seed, one, machines, bug) : Scenario.FromSeed(seed, machines, bug)) with { JudgesLiveness = !args.Contains("--only-safety") };
+        Scenario WithFencing(Scenario scenario) => args.Contains("--fencing") ? scenario.WithFencing(failShare: 0.05) : scenario;
         if (Value("--seed") is not null)
         {
             var scenario = ScenarioOf(Number("--seed", 1)) with { OnlyStrikes = Value("--only")?.Split(',').ToHashSet() };

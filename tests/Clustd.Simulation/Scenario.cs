@@ -15,6 +15,9 @@ internal sealed record DriverPlan(
     /// <summary>False: `stop: best-effort`, as start and stop scripts have it.</summary>
     public bool StopsForCertain { get; init; } = true;
 
+    /// <summary>It runs nothing: its start turns off those whom the service is taken over from.</summary>
+    public bool IsFence { get; init; }
+
     /// <summary>False: it connects all the same, but no machine's file lists it, so no machine waits for it.</summary>
     public bool IsListed { get; init; } = true;
 }
@@ -130,7 +133,7 @@ internal sealed record Scenario
     /// the leader notices, a quarter until it steps down, and another election.
     /// </summary>
     public long Slack =>
-        (LeaseMicroseconds * 3 / 4) + (Extras.HasDiskStalls ? LeaseMicroseconds : 0) + (4 * (StallMax + (2 * NetworkDelayMax) + (2 * DiskDelayMax * 7))) + (2 * StartMax) + 300_000;
+        (LeaseMicroseconds * 3 / 4) + (Extras.HasDiskStalls ? LeaseMicroseconds : 0) + (4 * (StallMax + (2 * NetworkDelayMax) + (2 * DiskDelayMax * 7))) + ((2 + Drivers.Count(driver => driver.IsFence)) * StartMax) + 300_000;
 
     /// <summary>P4: by then a healthy majority has a master, and by then a minority has stopped.</summary>
     public long Bound => LeasePart + Slack;
@@ -227,6 +230,21 @@ internal sealed record Scenario
             Patterns = ["mute master", "isolate master", "isolate leader with master", "stale voter", "crash leader and master", "move"],
         };
     }
+
+    /// <summary>
+    /// Every service requires fencing, and every machine has a driver that fences all others; now and then it fails. It is the last in order, so that only the rule
+    /// brings it to the front.
+    /// </summary>
+    public Scenario WithFencing(double failShare) => this with
+    {
+        Extras = Extras with { Levels = default }, // Of a version that knows no fencing such services would not even be defined.
+        Services = [.. Services.Select(service => service with { RequiresFencing = true, FencesOnStopFailure = true })],
+        Drivers =
+        [
+            .. Drivers, .. Services.Select(service => new DriverPlan(
+                new DriverName($"{service.Name}-fence"), service.Name, 100, Required: true, KillPromptness: 0, KillLateness: 0, Guarded: false, FailShare: failShare, HangShare: 0) { IsFence = true }),
+        ],
+    };
 
     /// <summary>Machines that come and go for good or with empty disks, and pairs of machines that part in good order.</summary>
     private Scenario WithMembershipFaults(Chance chance, int? machines)

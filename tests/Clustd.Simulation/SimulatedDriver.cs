@@ -11,6 +11,7 @@ namespace Clustd.Simulation;
 internal sealed partial class SimulatedDriver(World world, SimulatedMachine machine, DriverPlan plan, Chance chance)
 {
     private readonly Queue<TriggerCall> _calls = new();
+    private readonly Dictionary<TriggerCall, DriverConnection?> _cameBy = new(ReferenceEqualityComparer.Instance);
     private DriverLease _lease = new();
     private DriverConnection? _connection;
     private bool _accepted;
@@ -163,7 +164,8 @@ internal sealed partial class SimulatedDriver(World world, SimulatedMachine mach
 
     public void Called(TriggerCall call)
     {
-        if (_currentConnection == _connection && (_current is not null || _calls.Count > 0))
+        // What a former connection brought may still be under way: the daemon forgot that when the connection was lost.
+        if (_calls.Append(_current).Any(other => other is not null && _cameBy.GetValueOrDefault(other) == _connection))
         {
             throw new ViolationException(Invariant.OneCallAtATime, $"{Instance} is called with #{call.Sequence} while #{_current?.Sequence} is under way");
         }
@@ -181,6 +183,7 @@ internal sealed partial class SimulatedDriver(World world, SimulatedMachine mach
         _lastSequence = call.Sequence;
         world.Restarts.Called(machine, call);
         _currentConnection = _connection;
+        _cameBy[call] = _connection;
         _calls.Enqueue(call);
         Pump();
     }
@@ -206,6 +209,7 @@ internal sealed partial class SimulatedDriver(World world, SimulatedMachine mach
                 _calls.Enqueue(other);
             }
 
+            _cameBy.Remove(waiting);
             ToDaemon(new Input.DriverAnswered(_connection!.Value, Service, sequence, "the start was cancelled before it began"));
         }
     }
@@ -236,6 +240,7 @@ internal sealed partial class SimulatedDriver(World world, SimulatedMachine mach
     private void Forget()
     {
         _calls.Clear();
+        _cameBy.Clear();
         _current = null;
         _currentConnection = null;
         _hangs = _waitsForLease = _killing = _accepted = false;
@@ -268,6 +273,7 @@ internal sealed partial class SimulatedDriver(World world, SimulatedMachine mach
             Order = plan.Order,
             Required = plan.Required,
             StopsForCertain = plan.StopsForCertain,
+            Fences = plan.IsFence ? [.. world.Machines.Where(other => other != machine).Select(other => other.Id)] : [],
             States = _token == Token.None ? [] : [new DriverServiceState(Service, _mayRun, _token, Unsettled: _mayRun && (_current is not null || _calls.Count > 0 || _killing || _acknowledged != _token))],
         }));
     }
@@ -356,6 +362,12 @@ internal sealed partial class SimulatedDriver(World world, SimulatedMachine mach
         }
 
         _token = call.Token;
+        if (plan.IsFence)
+        {
+            Fence(call);
+            return;
+        }
+
         _act ??= world.Acting.Begin(machine, Name, Instance, Service, call.Token);
         if (chance.Happens(world.IsChaos ? plan.HangShare : 0) || Trouble.HangsInStart)
         {
@@ -411,6 +423,7 @@ internal sealed partial class SimulatedDriver(World world, SimulatedMachine mach
             world.Changed();
         }
 
+        _cameBy.Remove(call);
         _current = null;
         _waitsForLease = false;
         _acknowledged = call.IsMaster && error is null ? call.Token : Token.None;

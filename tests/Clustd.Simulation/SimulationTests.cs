@@ -63,6 +63,8 @@ public sealed class SimulationTests
     [InlineData(1009613UL, 1)] // the simulated driver did not give up a start that waited for its own stop, and
     [InlineData(1020233UL, 1)] // a connection that broke before both ends had it was half open for ever
     [InlineData(1032828UL, 1)] // the harness took a second disk away beside one that had been set back
+    [InlineData(1068755UL, 1)] // so it did here, and
+    [InlineData(1075340UL, 1)] // the connection was half open here, too
     [InlineData(1026733UL, 1)] // a machine whose disk was late got a session, and lost it, again and again
     [InlineData(1063026UL, 1)] // no master: of three ways around a closed link heartbeats took the open one, and echoes the others
     [InlineData(221798UL, 1)] // the harness exchanged the disk of a daemon that was running

@@ -34,6 +34,7 @@ internal static class Invariant
     public const string ReadsAreConfirmed = "L2 a healthy cluster confirms reads";
     public const string NothingTooNew = "F1 no machine gets a command beyond its feature level";
     public const string LevelRises = "F2 the feature level rises when all can do it, never before, and never falls";
+    public const string FencedFirst = "F3 where fencing is required, nobody starts before whoever may still run it is fenced";
     public const string RestartIsFree = "P5a a restart within its grace stops, starts and moves nothing, and is over soon after";
     public const string LeaderChangeIsFree = "P5b a lost leader stops nothing on the others";
     public const string StallBlamesNobody = "P5c a leader that stalled ends no session of a machine that was well";

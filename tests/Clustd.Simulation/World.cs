@@ -25,6 +25,7 @@ internal sealed class World
         var chance = new Chance(scenario.Seed);
         Checks = new Checks(this);
         Acting = new Acting(this);
+        Fencing = new Fencing(this);
         Machines = new SimulatedMachine[scenario.Machines];
         for (var i = 0; i < Machines.Length; i++)
         {
@@ -58,6 +59,8 @@ internal sealed class World
     public SimulatedMachine[] Machines { get; }
 
     public Acting Acting { get; }
+
+    public Fencing Fencing { get; }
 
     public Restarts Restarts { get; }
 

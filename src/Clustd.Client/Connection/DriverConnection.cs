@@ -188,6 +188,7 @@ internal sealed class DriverConnection : IServiceHost
             Stop = client.Stop == StopGuarantee.BestEffort ? RegisterParams.StopBestEffort : RegisterParams.StopCertain,
             StopTimeoutUs = Microseconds(client.StopTimeout),
             KillTimeoutUs = Microseconds(client.KillTimeout),
+            Fences = client.Fences.Count > 0 ? client.Fences : null,
             ProcessId = Environment.ProcessId,
             States = [.. allServices.Select(service => service.State).OfType<DriverState>()],
         };

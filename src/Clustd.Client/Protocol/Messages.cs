@@ -76,6 +76,9 @@ public sealed record RegisterParams
     /// <summary>How long a stop after the end of the lease needs, if the driver knows.</summary>
     public long? KillTimeoutUs { get; init; }
 
+    /// <summary>Machines that this driver can fence. Its start comes before all others wherever a trigger names one of them. Absent: none.</summary>
+    public IReadOnlyList<string>? Fences { get; init; }
+
     /// <summary>Operating system's id of the driver process.</summary>
     public int? ProcessId { get; init; }
 
@@ -144,6 +147,9 @@ public sealed record TriggerParams
 
     /// <summary>Why, as a sentence.</summary>
     public string Reason { get; init; } = "";
+
+    /// <summary>Of a start: machines that were lost while they ran the service, or could not stop it, and may still run it. For drivers that fence. Absent: none.</summary>
+    public IReadOnlyList<string>? TakesOverFrom { get; init; }
 
     /// <summary>Grows with every trigger of a connection; <c>cancel</c> names it.</summary>
     public required long Sequence { get; init; }

@@ -46,6 +46,7 @@ internal sealed class PendingCall(TriggerParams trigger, Action<RpcError?> reply
         new(Trigger.Service, Trigger.IsMaster, Trigger.Token, Trigger.Reason, TimeSpan.FromMicroseconds(Math.Clamp(Trigger.LimitUs, 0, long.MaxValue / 16)), Trigger.Kill)
         {
             Lease = Lease,
+            TakesOverFrom = Trigger.TakesOverFrom ?? [],
         };
 
     public void Reply(RpcError? error)

@@ -68,12 +68,22 @@ public sealed record ServiceDefinition
     [JsonRequired]
     public OnStopFailure OnStopFailure { get; init; } = OnStopFailure.Block;
 
+    /// <summary>A machine that was lost as its master is fenced, and that is confirmed, before anything starts elsewhere.</summary>
+    public bool RequiresFencing { get; init; }
+
+    /// <summary>
+    /// A machine that cannot stop it gives it up all the same, and is fenced before anything starts elsewhere; only with <see cref="RequiresFencing"/>. Not one of
+    /// <see cref="Cluster.OnStopFailure"/>: an older version could not read a report that proposes it.
+    /// </summary>
+    public bool FencesOnStopFailure { get; init; }
+
     // Arrays compare by reference in a record's own equality: two machines' proposals must compare by content.
     public bool Equals(ServiceDefinition? other) =>
         other is not null && Name == other.Name && StartTimeout == other.StartTimeout && StopTimeout == other.StopTimeout
         && KillTimeout == other.KillTimeout && Prefer.AsSpan().SequenceEqual(other.Prefer.AsSpan())
         && Machines.AsSpan().SequenceEqual(other.Machines.AsSpan()) && Drivers.AsSpan().SequenceEqual(other.Drivers.AsSpan())
-        && ApartFrom.AsSpan().SequenceEqual(other.ApartFrom.AsSpan()) && Failback == other.Failback && OnStopFailure == other.OnStopFailure;
+        && ApartFrom.AsSpan().SequenceEqual(other.ApartFrom.AsSpan()) && Failback == other.Failback && OnStopFailure == other.OnStopFailure
+        && RequiresFencing == other.RequiresFencing && FencesOnStopFailure == other.FencesOnStopFailure;
 
     public override int GetHashCode() => StartTimeout.Seconds; // never used as a key; content equality above is what matters
 }
@@ -111,9 +121,19 @@ public sealed record ServiceState(
     /// <summary>Where the last release of a requested move wanted it to go; placement honours it once.</summary>
     public MachineId? NextTarget { get; init; }
 
+    /// <summary>
+    /// Machines that were lost as its master, or could not stop it, and are not confirmed to be off: whoever starts it fences them first. Kept only where the service
+    /// requires fencing; null, not empty, when there is none.
+    /// </summary>
+    public ImmutableSortedSet<MachineId>? Unfenced { get; init; }
+
     /// <summary>Why it is as it is: the newest sentence about it.</summary>
     [JsonRequired]
     public string Reason { get; init; } = "";
+
+    internal ServiceState WithUnfenced(MachineId machine) => Definition.RequiresFencing ? this with { Unfenced = (Unfenced ?? []).Add(machine) } : this;
+
+    internal ServiceState WithoutUnfenced(MachineId machine) => Unfenced?.Remove(machine) is { Count: > 0 } left ? this with { Unfenced = left } : this with { Unfenced = null };
 }
 
 /// <summary>Something that the cluster agreed happened: one sentence, with the index that makes it unique and ordered.</summary>

@@ -27,6 +27,7 @@ namespace Clustd.Core.Cluster;
 [JsonDerivedType(typeof(SetDrain), "set-drain")]
 [JsonDerivedType(typeof(SetPause), "set-pause")]
 [JsonDerivedType(typeof(ClearFailures), "clear-failures")]
+[JsonDerivedType(typeof(ConfirmFenced), "confirm-fenced")]
 [JsonDerivedType(typeof(SetFeatureLevel), "set-feature-level")]
 public abstract record Command
 {
@@ -84,7 +85,14 @@ public abstract record Command
     public sealed record ReportStuck(ServiceName Service, Token Token, string Reason) : Command;
 
     /// <summary>Nothing runs under this token any more, proven. With a failure, the machine cools down for this service.</summary>
-    public sealed record Release(ServiceName Service, Token Token, string Reason, bool Failed) : Command;
+    public sealed record Release(ServiceName Service, Token Token, string Reason, bool Failed) : Command
+    {
+        /// <summary>Not proven: its stop has failed. Whoever starts it next fences this machine first.</summary>
+        public bool MayStillRun { get; init; }
+    }
+
+    /// <summary>An operator knows that this machine is off: nobody needs to fence it any more.</summary>
+    public sealed record ConfirmFenced(MachineId Machine, string Reason) : Command;
 
     /// <summary>Asks the holder of this token to stop and release in good order. Target null: wherever placement says (or nowhere, for a retired service).</summary>
     public sealed record RequestMove(ServiceName Service, Token Token, MachineId? Target, string Reason) : Command;

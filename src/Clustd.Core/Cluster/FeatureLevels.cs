@@ -9,7 +9,7 @@ namespace Clustd.Core.Cluster;
 public static class FeatureLevels
 {
     /// <summary>What this binary can do. Raise it with the first command that the last release cannot read, and give each such command a line in <see cref="Of"/>.</summary>
-    public const int Own = 2;
+    public const int Own = 3;
 
     /// <summary>From here on a leader confirms reads. That is no command: what counts is what the leader itself can do.</summary>
     public const int Barrier = 2;
@@ -26,6 +26,9 @@ public static class FeatureLevels
     /// <summary>From here on machines pass on what others cannot say to each other directly: the first version could not read it.</summary>
     public const int Relay = 2;
 
+    /// <summary>From here on a service may require that a lost master is fenced: an older version would keep another state of it.</summary>
+    public const int Fencing = 3;
+
     /// <summary>The cluster's level that a command needs. One line for each command that came after the first level.</summary>
     public static int Of(Command command) => command switch
     {
@@ -34,6 +37,8 @@ public static class FeatureLevels
         Command.ChangeMembers => Membership,
         Command.GrantGrace or Command.EndGrace => RestartGrace,
         Command.ReportStarting => StartingAgain,
+        Command.DefineServices define when define.Services.Any(service => service.RequiresFencing || service.FencesOnStopFailure) => Fencing,
+        Command.Release { MayStillRun: true } or Command.ConfirmFenced => Fencing,
         _ => 1,
     };
 

@@ -33,6 +33,7 @@ public static class StateMachine
             Command.SetDrain drain => SetDrain(state, drain, entry),
             Command.SetPause pause => SetPause(state, pause, entry),
             Command.ClearFailures clear => ClearFailures(state, clear),
+            Command.ConfirmFenced confirm => ConfirmFenced(state, confirm, entry),
             Command.SetFeatureLevel set => SetFeatureLevel(state, set, entry),
             _ => throw new System.Diagnostics.UnreachableException($"Command {entry.Command.GetType().Name} has no rule."),
         };
@@ -84,7 +85,7 @@ public static class StateMachine
                 // Rule 11: whoever assigns anew counts k·kill_timeout from when it applies this very entry.
                 var sentence = $"'{name}' has no master: {end.Reason} Waiting until what ran on {held.Machine} is dead for certain.";
                 next = next
-                    .With(name, service with
+                    .With(name, service.WithUnfenced(held.Machine) with
                     {
                         Assignment = null,
                         Vacated = new Vacated(held.Machine, held.Token, bug.Is(PlantedBug.KillTimeoutOfDefinition) ? service.Definition.KillTimeout : held.KillTimeout, entry.Index),
@@ -140,7 +141,7 @@ public static class StateMachine
         foreach (var definition in define.Services)
         {
             services[definition.Name] = state.Services.TryGetValue(definition.Name, out var known)
-                ? known with { Definition = definition, Retired = false }
+                ? known with { Definition = definition, Retired = false, Unfenced = definition.RequiresFencing ? known.Unfenced : null }
                 : new ServiceState(definition, null, null, ImmutableSortedDictionary<MachineId, FailureRecord>.Empty, false) { Reason = "Newly defined." };
         }
 
@@ -172,8 +173,11 @@ public static class StateMachine
             return state;
         }
 
-        return state
-            .With(running.Service, held with { State = AssignmentState.Running, SinceIndex = entry.Index })
+        // It runs: who started it has fenced all of them before (Promotion).
+        var fenced = state.Services[running.Service].Unfenced?.Remove(held.Machine);
+        var next = state.With(running.Service, held with { State = AssignmentState.Running, SinceIndex = entry.Index });
+        next = next.With(running.Service, next.Services[running.Service] with { Unfenced = null });
+        return (fenced is { Count: > 0 } ? next.Happened(entry, "fenced", $"{string.Join(" and ", fenced)} was fenced before '{running.Service}' started on {held.Machine}.", running.Service, held.Machine, running.Token) : next)
             .Happened(entry, "running", $"'{running.Service}' runs on {held.Machine}.", running.Service, held.Machine, running.Token);
     }
 
@@ -207,7 +211,7 @@ public static class StateMachine
         if (service.Vacated is { } vacated && (isAny || vacated.Token == release.Token))
         {
             return state // Rule 11: only the release of that very token ends the wait early.
-                .With(release.Service, service with { Vacated = null, Reason = release.Reason })
+                .With(release.Service, service.WithoutUnfenced(vacated.Machine) with { Vacated = null, Reason = release.Reason })
                 .Happened(entry, "released", release.Reason, release.Service, vacated.Machine, release.Token);
         }
 
@@ -224,7 +228,7 @@ public static class StateMachine
         }
 
         return state
-            .With(release.Service, service with { Assignment = null, NextTarget = held.MoveTarget, Failures = failures, Reason = release.Reason })
+            .With(release.Service, (release.MayStillRun ? service.WithUnfenced(held.Machine) : service.WithoutUnfenced(held.Machine)) with { Assignment = null, NextTarget = held.MoveTarget, Failures = failures, Reason = release.Reason })
             .Happened(entry, release.Failed ? "failed" : "released", release.Reason, release.Service, held.Machine, release.Token);
     }
 
@@ -257,6 +261,20 @@ public static class StateMachine
         state.Services.TryGetValue(clear.Service, out var service)
             ? state.With(clear.Service, service with { Failures = service.Failures.Remove(clear.Machine) })
             : state;
+
+    private static ClusterState ConfirmFenced(ClusterState state, Command.ConfirmFenced confirm, LogEntry entry)
+    {
+        var next = state;
+        foreach (var (name, service) in state.Services)
+        {
+            if (service.Unfenced?.Contains(confirm.Machine) == true)
+            {
+                next = next.With(name, service.WithoutUnfenced(confirm.Machine)).Happened(entry, "fenced", confirm.Reason, name, confirm.Machine);
+            }
+        }
+
+        return next;
+    }
 
     private static ClusterState SetFeatureLevel(ClusterState state, Command.SetFeatureLevel set, LogEntry entry) =>
         set.Level <= state.FeatureLevel

@@ -111,6 +111,9 @@ internal sealed class Requests(
             case Request.RemoveMachine remove:
                 ChangeMembers(origin, id, membership.Remove(remove.Machine, now), now);
                 break;
+            case Request.ConfirmOff off:
+                ConfirmOff(origin, id, off.Machine, now);
+                break;
             case Request.Pause pause:
                 var pauseSentence = pause.Paused ? "Paused: nothing moves by itself, not even after a failure." : "No longer paused: services move as needed.";
                 Propose(origin, id, new Command.SetPause(pause.Paused, pauseSentence), pauseSentence, now);
@@ -134,6 +137,24 @@ internal sealed class Requests(
         else
         {
             Answer(origin, id, false, decision.Sentence);
+        }
+    }
+
+    private void ConfirmOff(MachineId origin, string id, MachineId machine, Instant now)
+    {
+        var waiting = replica.State.Services.Where(pair => pair.Value.Unfenced?.Contains(machine) == true).Select(pair => $"'{pair.Key}'").ToList();
+        if (replica.State.SessionOf(machine) is not null)
+        {
+            Answer(origin, id, false, $"Refused: {machine} holds a session, so it is on. Stop clustd there (`systemctl stop clustd`), or turn it off and wait until its session is over.");
+        }
+        else if (waiting.Count == 0)
+        {
+            Answer(origin, id, false, $"Refused: no service waits until {machine} is fenced. See `clustd status`.");
+        }
+        else
+        {
+            var sentence = $"{machine} counts as fenced: an operator has confirmed that it is off. {string.Join(" and ", waiting)} may start elsewhere.";
+            Propose(origin, id, new Command.ConfirmFenced(machine, sentence), sentence, now);
         }
     }
 

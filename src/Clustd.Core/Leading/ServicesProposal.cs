@@ -45,6 +45,11 @@ internal static class ServicesProposal
                 : Nothing("no machine's file names services");
         }
 
+        if (FeatureLevels.Of(new Command.DefineServices(proposal)) > view.State.FeatureLevel)
+        {
+            return Nothing("the files require fencing, and not all machines run a version that knows it: install it on all of them");
+        }
+
         return Difference(defined, proposal, "the cluster", first.Value.ToString()) is { } change
             ? new ServicesDecision(new Command.DefineServices(proposal), $"The services change to what the files of all live machines say: {change}.")
             : Nothing("the services are what the files say");
@@ -95,7 +100,8 @@ internal static class ServicesProposal
         yield return ("drivers", Words(definition.Drivers));
         yield return ("apart_from", Words(definition.ApartFrom));
         yield return ("failback", definition.Failback ? "true" : "false");
-        yield return ("on_stop_failure", definition.OnStopFailure.ToString().ToLowerInvariant());
+        yield return ("on_stop_failure", definition.FencesOnStopFailure ? "fence" : definition.OnStopFailure.ToString().ToLowerInvariant());
+        yield return ("fencing", definition.RequiresFencing ? "required" : "none");
     }
 
     private static string Words(TimeSpan duration) => FormattableString.Invariant($"{duration.TotalMilliseconds:0.####} ms");

@@ -144,6 +144,7 @@ public abstract record PeerBody
 [JsonDerivedType(typeof(Pause), "pause")]
 [JsonDerivedType(typeof(AddMachine), "add-machine")]
 [JsonDerivedType(typeof(RemoveMachine), "remove-machine")]
+[JsonDerivedType(typeof(ConfirmOff), "confirm-off")]
 public abstract record Request
 {
     private Request()
@@ -164,6 +165,9 @@ public abstract record Request
 
     /// <summary>Take out a machine that holds no session, for good.</summary>
     public sealed record RemoveMachine(MachineId Machine) : Request;
+
+    /// <summary>The operator knows that this machine is off: services that wait until it is fenced may start.</summary>
+    public sealed record ConfirmOff(MachineId Machine) : Request;
 }
 
 /// <summary>Done: accepted and in the log. Sentence: what was decided, or what happened, why and what to do.</summary>

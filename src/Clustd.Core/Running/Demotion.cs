@@ -12,6 +12,9 @@ internal sealed class Demotion(LocalService service, LocalRun run, Moment moment
 
     private ServiceName Name => service.Name;
 
+    // A cluster that does not know of fencing would take it for a plain takeover: then it blocks.
+    private bool IsFenced => _definition is { FencesOnStopFailure: true, RequiresFencing: true } && moment.State.FeatureLevel >= FeatureLevels.Fencing;
+
     public (LocalPhase Phase, string Reason) Advance()
     {
         service.TellStandby(moment, _ => true, run.Token);
@@ -98,9 +101,9 @@ internal sealed class Demotion(LocalService service, LocalRun run, Moment moment
     private (LocalPhase Phase, string Reason) Stuck(List<DriverInstance> stuck)
     {
         var reason = LocalService.StuckReason(stuck);
-        if (_definition.OnStopFailure == OnStopFailure.Takeover)
+        if (_definition.OnStopFailure == OnStopFailure.Takeover || IsFenced)
         {
-            // The operator accepted that two may run: but not before every lease and limit is over.
+            // The operator accepted that two may run, or has this machine fenced: but not before every lease and limit is over.
             var over = stuck.Max(instance => Instant.Max(instance.LeaseUntil, run.KillSince ?? moment.Now)) + LeaseTiming.Stretch(run.KillTimeout);
             return moment.IsOver(over) ? Release(reason) : (LocalPhase.Demoting, reason);
         }
@@ -132,10 +135,13 @@ internal sealed class Demotion(LocalService service, LocalRun run, Moment moment
             return (LocalPhase.Stuck, $"its stop had failed before this daemon started; waits for driver {unheard} to acknowledge the stop");
         }
 
-        var reason = stuckReason is null ? run.StopReason : $"{run.StopReason}. {stuckReason} It is released all the same: on_stop_failure is takeover.";
+        var reason = stuckReason is null ? run.StopReason : $"{run.StopReason}. {stuckReason} It is released all the same: on_stop_failure is {(IsFenced ? "fence" : "takeover")}.";
         run.ReleaseWanted = true;
         moment.Note(Severity.Information, "service-stopped", $"'{Name}' (token {run.Token}) has stopped here: {reason}", Name);
-        service.WantRelease(moment, new Command.Release(Name, run.Token, reason, run.Intent == RunIntent.StopAfterFailure && !run.IsAbsence));
+        service.WantRelease(moment, new Command.Release(Name, run.Token, reason, run.Intent == RunIntent.StopAfterFailure && !run.IsAbsence)
+        {
+            MayStillRun = stuckReason is not null && IsFenced,
+        });
         return (LocalPhase.Standby, $"stopped, because {reason}");
     }
 

@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using Clustd.Core.Cluster;
 
 namespace Clustd.Core.Running;
@@ -83,6 +84,10 @@ internal sealed class Moment(
         return before > longest ? before : longest;
     }
 
+    /// <summary>Machines that must be fenced before anything of this service starts here. This machine itself is none: what ran here is stopped first.</summary>
+    public ImmutableSortedSet<MachineId> UnfencedOf(ServiceName service) =>
+        state.Services.TryGetValue(service, out var known) && known.Unfenced is { } unfenced && !settings.PlantedBug.Is(PlantedBug.FencingSkipped) ? unfenced.Remove(settings.Self) : [];
+
     public TimeSpan Guard => LeaseTiming.GuardOf(settings.Lease);
 
     /// <summary>What this instance started for the service may still be there.</summary>
@@ -125,11 +130,11 @@ internal sealed class Moment(
     {
         // Whoever is told to start is assumed to hold the lease that we hold, even if it has not asked for it yet (rule 15).
         ExtendLease(instance, hold.Until);
-        Tell(instance, service, isMaster: true, run.Token, reason, DefinitionOf(service).StartTimeout, kill: false, run.Number, run.KillTimeout);
+        Tell(instance, service, isMaster: true, run.Token, reason, DefinitionOf(service).StartTimeout, kill: false, run.Number, run.KillTimeout, [.. UnfencedOf(service)]);
     }
 
     public void Stop(DriverInstance instance, ServiceName service, Token token, string reason, TimeSpan limit, bool kill) =>
-        Tell(instance, service, isMaster: false, token, reason, limit, kill, 0, TimeSpan.Zero);
+        Tell(instance, service, isMaster: false, token, reason, limit, kill, 0, TimeSpan.Zero, []);
 
     /// <summary>
     /// Tells a connected driver `false` unless it has acknowledged that, or a call is under way (a start under way is cancelled), or this very call has
@@ -185,10 +190,10 @@ internal sealed class Moment(
     }
 
     private void Tell(
-        DriverInstance instance, ServiceName service, bool isMaster, Token token, string reason, TimeSpan limit, bool kill, long runNumber, TimeSpan killTimeout)
+        DriverInstance instance, ServiceName service, bool isMaster, Token token, string reason, TimeSpan limit, bool kill, long runNumber, TimeSpan killTimeout, ImmutableArray<MachineId> takesOverFrom)
     {
         var call = new CallUnderWay(nextSequence(), isMaster, token, now, limit, kill);
         instance.CallsOf(service).Told(call, runNumber, killTimeout);
-        outputs.Add(new Output.Trigger(instance.Connection!.Value, new TriggerCall(service, isMaster, token, reason, call.Sequence, limit, kill)));
+        outputs.Add(new Output.Trigger(instance.Connection!.Value, new TriggerCall(service, isMaster, token, reason, call.Sequence, limit, kill) { TakesOverFrom = takesOverFrom }));
     }
 }

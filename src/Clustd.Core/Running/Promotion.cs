@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using Clustd.Core.Cluster;
 
 namespace Clustd.Core.Running;
@@ -85,15 +86,25 @@ internal sealed class Promotion(LocalService service, LocalRun run, Moment momen
     private string? Walk()
     {
         service.TellStandby(moment, instance => !moment.IsActive(instance), run.Token);
+        // Whoever fences comes before all others, whatever its order: nothing may start beside a machine that may still run it.
+        var unfenced = run.IsRunning ? [] : moment.UnfencedOf(Name);
         var line = moment.Instances
             .Where(instance => instance.Answerable && moment.IsActive(instance) && instance.Follows(Name, moment.State))
-            .OrderBy(instance => instance.Registration.Order).ThenBy(instance => instance.Name);
+            .OrderBy(instance => !unfenced.Overlaps(instance.Registration.Fences)).ThenBy(instance => instance.Registration.Order).ThenBy(instance => instance.Name);
+        var confirmed = unfenced.Clear();
         foreach (var instance in line)
         {
+            var fences = unfenced.Overlaps(instance.Registration.Fences);
+            if (!fences && NotFenced(unfenced, confirmed) is { } notFenced)
+            {
+                return notFenced;
+            }
+
             var calls = instance.CallsOf(Name);
-            var required = _required.Contains(instance.Name);
+            var required = fences || _required.Contains(instance.Name);
             if (calls.IsRunningIn(run) && calls.GaveUpRun != run.Number)
             {
+                confirmed = confirmed.Union(instance.Registration.Fences);
                 if (required)
                 {
                     run.Started.Add(instance.Name);
@@ -127,7 +138,25 @@ internal sealed class Promotion(LocalService service, LocalRun run, Moment momen
             }
         }
 
-        return null;
+        return NotFenced(unfenced, confirmed);
+    }
+
+    // All drivers that fence a machine are through by now. A machine that none of them names: one that fences it may still connect; then another machine may have one.
+    private string? NotFenced(ImmutableSortedSet<MachineId> unfenced, ImmutableSortedSet<MachineId> confirmed)
+    {
+        if (unfenced.Except(confirmed) is not { IsEmpty: false } left)
+        {
+            return null;
+        }
+
+        var machine = left[0];
+        if (!moment.IsOver(run.PromoteSince + _definition.StartTimeout))
+        {
+            return $"waits for a driver that fences {machine}, which was lost while it ran '{Name}'";
+        }
+
+        Fail($"'{Name}' requires that {machine} is fenced before it starts elsewhere, and no driver here fences it. Add a `fence` driver for {machine} to this machine's file, or, if you know that {machine} is off, run `clustd machine confirm-off {machine}`");
+        return run.StopReason;
     }
 
     private string? Blocked(DriverInstance instance, DriverCalls calls)

@@ -4,15 +4,16 @@ using Clustd.Http;
 
 namespace Clustd.Cli;
 
-/// <summary>`clustd machine list|add|remove`: who belongs to the cluster.</summary>
+/// <summary>`clustd machine list|add|remove|confirm-off`: who belongs to the cluster.</summary>
 internal static class MachineCommand
 {
     public static Command Make(Terminal terminal) =>
-        new("machine", "List the machines of the cluster, take one in, or put one out")
+        new("machine", "List the machines, take one in, put one out, confirm that one is off")
         {
             List(terminal),
             Ask("add", "Take a machine in: its daemon runs, and waits with an empty store", "add-machine", new Argument<string>("NAME") { Description = "Its cluster.id" }, terminal),
             Ask("remove", "Put a machine out for good", "remove-machine", Named(), terminal),
+            Ask("confirm-off", "Say that a machine is off for certain, where services wait until it is fenced", "confirm-off", Named(), terminal),
         };
 
     private static Argument<string> Named()

@@ -42,6 +42,9 @@ public sealed record ServerConfig
 
     /// <summary>Full path of the folder of state.db. Loading a configuration does not create it.</summary>
     public required string DataDirectory { get; init; }
+
+    /// <summary>Drivers of 2018 may come in, over loopback.</summary>
+    public bool LegacyDrivers { get; init; }
 }
 
 /// <summary>The cluster, and this machine's place in it.</summary>
@@ -106,6 +109,9 @@ public sealed record ServiceConfig
     public IReadOnlyList<string> Machines { get; init; } = [];
 
     public StopFailureAction OnStopFailure { get; init; } = StopFailureAction.Block;
+
+    /// <summary>Nothing starts elsewhere before a machine that was lost as the master is fenced.</summary>
+    public bool RequiresFencing { get; init; }
 }
 
 /// <summary>What happens to a service whose stop failed where killing is not certain.</summary>
@@ -117,6 +123,6 @@ public enum StopFailureAction
     /// <summary>The next machine takes over although the old one may still run something.</summary>
     Takeover,
 
-    /// <summary>The machine is fenced first. Nothing fences in this version: it waits as <see cref="Block"/> does, and the loader warns.</summary>
+    /// <summary>The next machine fences it first. Only with <see cref="ServiceConfig.RequiresFencing"/>.</summary>
     Fence,
 }

@@ -40,10 +40,22 @@ internal sealed class ConfigBuilder(string? path, string folder, ConfigSurroundi
                 $"{ConfigDuration.Text(grace)} is less than {ConfigDuration.Text(lease)}, which a machine may be away in any case",
                 $"Choose at least {ConfigDuration.Text(lease)}.");
         }
+        var legacy = server.Switch(ConfigKeys.LegacyDrivers);
+        if (legacy)
+        {
+            problems.Warning(server.PlaceOf(ConfigKeys.LegacyDrivers), "Drivers of 2018 are let in", "they answer before they have acted, renew no lease and run on when this daemon is gone, so two masters are not ruled out",
+                "Replace them by drivers that stop for certain, then remove 'legacy_drivers'; docs/legacy-drivers.md says how.");
+        }
         if (known is not null) CheckReach(server, cluster, remote, others, bindAddress, bindPort);
 
         var services = new ServiceReader(problems).Read(top);
         var drivers = new DriverReader(problems, folder, surroundings, servicesMayBeElsewhere: false).ReadList(top.Items(ConfigKeys.Drivers), services);
+        foreach (var service in others.Count == 0 ? [] : (services ?? []).Where(service => service.RequiresFencing && !drivers.Any(driver => driver.Fences.Count > 0 && driver.Service == service.Name)))
+        {
+            if (witness) break;
+            problems.Warning(top.PlaceOf(ConfigKeys.Services), $"Service '{service.Name}' requires fencing, and this file has no `fence` driver for it",
+                "this machine could never take it over from one that was lost", $"Add `- fence: {{ service: {service.Name}, machine: ID, agent: fence_... }}` for each other machine.");
+        }
         if (witness && drivers.Count > 0)
         {
             problems.Warning(top.PlaceOf(ConfigKeys.Drivers), "A witness has drivers", "it votes and runs nothing, so they are never started",
@@ -52,7 +64,7 @@ internal sealed class ConfigBuilder(string? path, string folder, ConfigSurroundi
         return new ClustdConfig
         {
             Path = path,
-            Server = new ServerConfig { BindAddress = bindAddress, BindPort = bindPort, RemoteAddress = remote, DataDirectory = DataDirectory(server, id) },
+            Server = new ServerConfig { BindAddress = bindAddress, BindPort = bindPort, RemoteAddress = remote, DataDirectory = DataDirectory(server, id), LegacyDrivers = legacy },
             Cluster = new ClusterConfig { Secret = secret ?? "", OldSecret = oldSecret, Id = id, Machines = others, Lease = lease, Witness = witness, RestartGrace = grace },
             Services = services,
             Drivers = drivers,

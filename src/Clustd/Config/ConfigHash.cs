@@ -37,6 +37,7 @@ public static class ConfigHash
             text.Append($" prefer {string.Join(' ', service.Prefer)}\n failback {(service.Failback ? "true" : "false")}\n");
             text.Append($" apart_from {Sorted(service.ApartFrom)}\n drivers {Sorted(service.Drivers)}\n machines {Sorted(service.Machines)}\n");
             text.Append($" on_stop_failure {service.OnStopFailure.ToString().ToLowerInvariant()}\n");
+            if (service.RequiresFencing) text.Append(" fencing required\n"); // Else as the first versions have it, so that hashes agree.
         }
         return text.ToString();
     }

@@ -35,6 +35,9 @@ public static class ConfigKeys
         "Folder of `state.db`; a relative path counts from the folder of the file.", "/var/lib/clustd")
     { DefaultWords = "`$STATE_DIRECTORY`, else `/var/lib/clustd/ID` if writable, else `~/.local/state/clustd/ID`" };
 
+    public static readonly SwitchKey LegacyDrivers = new(ServerSection, "legacy_drivers", false,
+        "Take drivers built on the clustd-lib of 2018, over loopback; legacy-drivers.md says what that weakens.", "true");
+
     public static readonly TextKey Secret = new(ClusterSection, "secret", TextForm.Secret, null,
         "What proves to a machine or a driver that the other belongs to the cluster.", "file:/etc/clustd/secret") { Must = true };
     public static readonly TextKey OldSecret = new(ClusterSection, "old_secret", TextForm.Secret, null,
@@ -64,7 +67,9 @@ public static class ConfigKeys
     public static readonly ListKey AllowedMachines = new(ServiceSection, "machines", TextForm.Id, "The only machines that may run it.",
         "[cm-1, cm-2]") { DefaultWords = "all" };
     public static readonly ChoiceKey OnStopFailure = new(ServiceSection, "on_stop_failure", "block", ["block", "takeover", "fence"],
-        "When a stop failed where killing is not certain: wait for the machine's session to end, take over all the same, or fence first (which waits like block while no fencing is built in).", "block");
+        "When a stop failed where killing is not certain: wait for the machine's session to end, take over all the same, or fence that machine first (needs `fencing: required`).", "block");
+    public static readonly ChoiceKey Fencing = new(ServiceSection, "fencing", "none", ["none", "required"],
+        "required: a machine that was lost as the master is turned off by a `fence` driver, and that is confirmed, before anything starts elsewhere.", "none");
 
     public static readonly TextKey FileHost = new(DriverFileTop, "host", TextForm.Address, null, "The local daemon.", "ws://127.0.0.1:3001") { Must = true };
     public static readonly TextKey FileSecret = new(DriverFileTop, "secret", TextForm.Secret, null, "The cluster's secret, or the driver's own token.",
@@ -78,9 +83,9 @@ public static class ConfigKeys
     public static readonly IReadOnlyList<ConfigKey> All =
     [
         Server, Cluster, Services, Drivers,
-        BindAddress, BindPort, RemoteAddress, DataDir,
+        BindAddress, BindPort, RemoteAddress, DataDir, LegacyDrivers,
         Secret, OldSecret, Id, Machines, Lease, Witness, RestartGrace,
-        StartTimeout, StopTimeout, KillTimeout, Prefer, Failback, ApartFrom, RequiredDrivers, AllowedMachines, OnStopFailure,
+        StartTimeout, StopTimeout, KillTimeout, Prefer, Failback, ApartFrom, RequiredDrivers, AllowedMachines, OnStopFailure, Fencing,
         .. DriverKinds.All.SelectMany(kind => kind.Keys),
         FileHost, FileSecret, FileScript, FileDrivers,
     ];

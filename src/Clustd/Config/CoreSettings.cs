@@ -37,7 +37,8 @@ public static class CoreSettings
         Drivers = [.. service.Drivers.Select(name => new DriverName(name)).Order()],
         ApartFrom = [.. service.ApartFrom.Select(name => new ServiceName(name)).Order()],
         Failback = service.Failback,
-        // Nothing fences in this version, so a fence never comes: waiting for it is blocking, and the loader warns of that.
         OnStopFailure = service.OnStopFailure == StopFailureAction.Takeover ? OnStopFailure.Takeover : OnStopFailure.Block,
+        RequiresFencing = service.RequiresFencing,
+        FencesOnStopFailure = service.OnStopFailure == StopFailureAction.Fence,
     };
 }

@@ -43,6 +43,7 @@ internal sealed class ServiceReader(ProblemList problems)
                 "fence" => StopFailureAction.Fence,
                 _ => StopFailureAction.Block,
             },
+            RequiresFencing = section.Choice(ConfigKeys.Fencing) == "required",
         };
         CheckNames(section, service, names);
         return service;
@@ -70,10 +71,10 @@ internal sealed class ServiceReader(ProblemList problems)
             problems.Error(section.PlaceOf(ConfigKeys.Prefer), $"'{id}' is preferred but not allowed",
                 $"{section.Named(ConfigKeys.AllowedMachines)} lists only {string.Join(", ", service.Machines)}", "Add it there, or remove it here.");
         }
-        if (service.OnStopFailure == StopFailureAction.Fence)
+        if (service.OnStopFailure == StopFailureAction.Fence && !service.RequiresFencing)
         {
-            problems.Warning(section.PlaceOf(ConfigKeys.OnStopFailure), $"{section.Named(ConfigKeys.OnStopFailure)} waits as 'block' does",
-                "this version has nothing to fence a machine with", "Write 'block', or 'takeover' if two copies may run.");
+            problems.Error(section.PlaceOf(ConfigKeys.OnStopFailure), $"{section.Named(ConfigKeys.OnStopFailure)} is 'fence' without fencing",
+                $"{section.Named(ConfigKeys.Fencing)} is 'none', so nobody would wait until the machine is off", "Add `fencing: required` and `fence` drivers, or write 'block'.");
         }
         if (service.Failback && service.Prefer.Count == 0)
         {

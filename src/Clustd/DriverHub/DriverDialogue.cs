@@ -10,7 +10,7 @@ namespace Clustd.Hub;
 /// what is malformed, too much or out of turn is answered here and reaches nobody.
 /// </summary>
 /// <remarks>Messages come from the reading task, outputs from the decision loop: what both touch is behind the gate.</remarks>
-internal sealed partial class DriverDialogue(DriverConnection connection, DriverLink link, DriverHub hub, DriverHubOptions options, ILogger log)
+internal sealed partial class DriverDialogue(DriverConnection connection, DriverLink<RpcMessage> link, DriverHub hub, DriverHubOptions options, ILogger log) : IDriverDialogue
 {
     private const int MessagesBeforeProof = 8; // A stranger needs two.
     private const int RenewalsWaitingMax = 64; // Ten leases' worth: more means that the loop stands still, and then no answer helps.
@@ -39,7 +39,6 @@ internal sealed partial class DriverDialogue(DriverConnection connection, Driver
         Over,
     }
 
-    /// <summary>Whether it has proven the secret.</summary>
     public bool IsAuthenticated => _stage is Stage.Authenticated or Stage.Registering or Stage.Registered;
 
     public string Name => _name;
@@ -88,7 +87,6 @@ internal sealed partial class DriverDialogue(DriverConnection connection, Driver
         }
     }
 
-    /// <summary>An output for this connection. On the decision loop's thread: queues and returns.</summary>
     public void Perform(Output output)
     {
         switch (output)
@@ -125,6 +123,8 @@ internal sealed partial class DriverDialogue(DriverConnection connection, Driver
                 break;
         }
     }
+
+    public void End(WebSocketCloseStatus status, string reason, bool dropsQueue = false, TimeSpan? within = null) => link.End(status, reason, dropsQueue, within);
 
     private void TakeRequest(RpcMessage message)
     {
@@ -339,6 +339,7 @@ internal sealed partial class DriverDialogue(DriverConnection connection, Driver
             Sequence = call.Sequence,
             LimitUs = call.Limit.Ticks / TimeSpan.TicksPerMicrosecond,
             Kill = call.Kill,
+            TakesOverFrom = call.TakesOverFrom.IsDefaultOrEmpty ? null : [.. call.TakesOverFrom.Select(machine => machine.Value)],
         };
         link.Send(RpcMessage.Request(id, DriverMethods.Trigger, trigger, ProtocolJson.Default.TriggerParams));
     }

@@ -69,6 +69,12 @@ public sealed partial class DriverHub : IAsyncDisposable
             return;
         }
 
+        if (IsLegacy(context))
+        {
+            await HandleLegacyAsync(context);
+            return;
+        }
+
         using var socket = await context.WebSockets.AcceptWebSocketAsync(new WebSocketAcceptContext
         {
             SubProtocol = context.WebSockets.WebSocketRequestedProtocols.Count == 0 ? null : DriverProtocol.SubProtocol,
@@ -76,7 +82,14 @@ public sealed partial class DriverHub : IAsyncDisposable
             KeepAliveInterval = TimeSpan.FromSeconds(15),
             KeepAliveTimeout = TimeSpan.FromSeconds(30),
         });
-        await ServeAsync(socket, context);
+        var connection = NewConnection();
+        using var link = new DriverLink<RpcMessage>(socket, new JsonRpcDriverSocket(socket), _options, context.RequestAborted);
+        var dialogue = new DriverDialogue(connection, link, this, _options, _log);
+        await ServeAsync(connection, link, dialogue, () =>
+        {
+            link.Limit(_options.HandshakeLimit, "the secret was not proven in time; send hello and authenticate at once");
+            return link.RunAsync(dialogue.Take, dialogue.Awaits, dialogue.Gone);
+        });
     }
 
     /// <summary>Performs an output that is for a driver, and ignores any other. Never blocks: called by the decision loop.</summary>
@@ -109,7 +122,7 @@ public sealed partial class DriverHub : IAsyncDisposable
 
         foreach (var served in all)
         {
-            served.Link.End(WebSocketCloseStatus.EndpointUnavailable, "the daemon is stopping; connect again when it is back", within: GoodbyeLimit);
+            served.Dialogue.End(WebSocketCloseStatus.EndpointUnavailable, "the daemon is stopping; connect again when it is back", within: GoodbyeLimit);
         }
 
         // Ends by itself within the limit; the rest is the scheduler's.
@@ -121,7 +134,7 @@ public sealed partial class DriverHub : IAsyncDisposable
     internal void Note(Output.Noted noted) => _note(noted);
 
     /// <summary>A place among the registered drivers; false when there is none.</summary>
-    internal bool TakePlace(DriverDialogue dialogue)
+    internal bool TakePlace(IDriverDialogue dialogue)
     {
         lock (_gate)
         {
@@ -164,12 +177,12 @@ public sealed partial class DriverHub : IAsyncDisposable
         LogWrongSecret(_log, name, times);
     }
 
-    private async Task ServeAsync(WebSocket socket, HttpContext context)
+    private DriverConnection NewConnection() => new(Interlocked.Increment(ref _lastConnection));
+
+    private async Task ServeAsync<TMessage>(DriverConnection connection, DriverLink<TMessage> link, IDriverDialogue dialogue, Func<Task<string?>> run)
+        where TMessage : class
     {
-        var connection = new DriverConnection(Interlocked.Increment(ref _lastConnection));
-        using var link = new DriverLink(socket, _options, context.RequestAborted);
-        var dialogue = new DriverDialogue(connection, link, this, _options, _log);
-        var served = new Served(link, dialogue);
+        var served = new Served(dialogue);
         if (!Enter(connection, served))
         {
             return;
@@ -177,8 +190,7 @@ public sealed partial class DriverHub : IAsyncDisposable
 
         try
         {
-            link.Limit(_options.HandshakeLimit, "the secret was not proven in time; send hello and authenticate at once");
-            var fault = await link.RunAsync(dialogue.Take, dialogue.Awaits, dialogue.Gone);
+            var fault = await run();
             LogOver(_log, dialogue.Name, fault ?? link.EndReason ?? "the connection was lost");
         }
         catch (Exception e)
@@ -256,14 +268,14 @@ public sealed partial class DriverHub : IAsyncDisposable
             if (oldest is not null)
             {
                 _visitors.Remove(oldest);
-                oldest.Link.End(WebSocketCloseStatus.PolicyViolation, "too many connections at once; try again", dropsQueue: true);
+                oldest.Dialogue.End(WebSocketCloseStatus.PolicyViolation, "too many connections at once; try again", dropsQueue: true);
             }
 
             return oldest is not null;
         }
     }
 
-    private sealed record Served(DriverLink Link, DriverDialogue Dialogue)
+    private sealed record Served(IDriverDialogue Dialogue)
     {
         public TaskCompletionSource Ended { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
     }

@@ -41,4 +41,13 @@ public sealed record DriverHubOptions
 
     /// <summary>Lines of <c>event</c> and <c>health</c> per second and driver, sustained; five times as many may come at once.</summary>
     public int NotesPerSecond { get; init; } = 10;
+
+    /// <summary>Whether drivers of 2018 may come in, over loopback.</summary>
+    public bool LegacyDrivers { get; init; }
+
+    /// <summary>How often a driver of 2018 is pinged, as it pings us.</summary>
+    public TimeSpan LegacyPing { get; init; } = TimeSpan.FromSeconds(1.5);
+
+    /// <summary>How long a driver of 2018 may leave a ping without an answer.</summary>
+    public TimeSpan LegacySilenceMax { get; init; } = TimeSpan.FromSeconds(3);
 }

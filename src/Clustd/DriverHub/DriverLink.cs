@@ -1,20 +1,21 @@
 using System.Net.WebSockets;
 using System.Threading.Channels;
-using Clustd.Client.Protocol;
 
 namespace Clustd.Hub;
 
 /// <summary>
-/// One driver's WebSocket: reads, sends from a bounded queue, and ends with a reason that the driver can read. Knows nothing of what is said.
+/// One driver's WebSocket: reads, sends from a bounded queue, and ends with a reason that the driver can read. Knows nothing of what is said,
+/// nor how a message becomes a frame: that is the <see cref="IDriverSocket{TMessage}"/>'s.
 /// </summary>
-internal sealed class DriverLink : IDisposable
+internal sealed class DriverLink<TMessage> : IDisposable
+    where TMessage : class
 {
     private static readonly TimeSpan SendLimit = TimeSpan.FromSeconds(10);
     private static readonly TimeSpan GoodbyeLimit = TimeSpan.FromSeconds(1);
 
     private readonly WebSocket _socket;
-    private readonly RpcSocket _rpc;
-    private readonly Channel<RpcMessage> _outgoing;
+    private readonly IDriverSocket<TMessage> _messages;
+    private readonly Channel<TMessage> _outgoing;
     private readonly TokenBucket _allowance;
     private readonly CancellationTokenSource _abort;
     private readonly ITimer _limit;
@@ -24,12 +25,12 @@ internal sealed class DriverLink : IDisposable
     private string? _limitReason;
     private int _unsent; // queued, or being sent
 
-    public DriverLink(WebSocket socket, DriverHubOptions options, CancellationToken aborted)
+    public DriverLink(WebSocket socket, IDriverSocket<TMessage> messages, DriverHubOptions options, CancellationToken aborted)
     {
         _socket = socket;
-        _rpc = new RpcSocket(socket);
+        _messages = messages;
         // Continuations never run inside TryWrite: the decision loop's thread must not find itself sending what may be a thousand triggers.
-        _outgoing = Channel.CreateBounded<RpcMessage>(new BoundedChannelOptions(options.SendQueueMax) { SingleReader = true, AllowSynchronousContinuations = false });
+        _outgoing = Channel.CreateBounded<TMessage>(new BoundedChannelOptions(options.SendQueueMax) { SingleReader = true, AllowSynchronousContinuations = false });
         _allowance = new TokenBucket(options.Time, options.MessagesPerSecond, options.MessagesPerSecond);
         _abort = CancellationTokenSource.CreateLinkedTokenSource(aborted);
         _limit = options.Time.CreateTimer(_ => LimitReached(), null, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
@@ -43,7 +44,7 @@ internal sealed class DriverLink : IDisposable
     /// no more will come, whatever happened. Returns what was wrong with what the driver sent, or null.
     /// </summary>
     /// <param name="isAwaited">Whether we have asked for this message: then it does not count against what the driver may send.</param>
-    public async Task<string?> RunAsync(Action<RpcMessage> take, Predicate<RpcMessage> isAwaited, Action gone)
+    public async Task<string?> RunAsync(Action<TMessage> take, Predicate<TMessage> isAwaited, Action gone)
     {
         var writing = WriteAsync();
         string? fault = null;
@@ -55,7 +56,7 @@ internal sealed class DriverLink : IDisposable
         catch (InvalidDataException e)
         {
             fault = e.Message;
-            End(WebSocketCloseStatus.ProtocolError, "not the driver protocol"); // RpcSocket has said it better: then this says nothing.
+            End(WebSocketCloseStatus.ProtocolError, "not the driver protocol"); // The socket has said it better: then this says nothing.
         }
         catch (Exception e) when (IsConnectionFault(e))
         {
@@ -73,7 +74,7 @@ internal sealed class DriverLink : IDisposable
     }
 
     /// <summary>Queues a message. Never blocks: a driver that does not read loses its connection instead.</summary>
-    public void Send(RpcMessage message)
+    public void Send(TMessage message)
     {
         Interlocked.Increment(ref _unsent);
         if (!_outgoing.Writer.TryWrite(message))
@@ -86,7 +87,7 @@ internal sealed class DriverLink : IDisposable
     /// The same for one small message, as an answer to a renewal: if nothing waits before it, it is handed to the kernel in this call, which costs less than to wake
     /// the thread that would do it. What the kernel does not take at once is waited for elsewhere.
     /// </summary>
-    public void SendAtOnce(RpcMessage message)
+    public void SendAtOnce(TMessage message)
     {
         if (_goodbye is not null || Interlocked.CompareExchange(ref _unsent, 1, 0) != 0)
         {
@@ -127,7 +128,7 @@ internal sealed class DriverLink : IDisposable
     public void Dispose()
     {
         _limit.Dispose();
-        _rpc.Dispose();
+        _messages.Dispose();
         lock (_gate)
         {
             _goodbye ??= (WebSocketCloseStatus.Empty, "over"); // A late End finds nothing to do with the source.
@@ -135,9 +136,9 @@ internal sealed class DriverLink : IDisposable
         }
     }
 
-    private async Task ReadAsync(Action<RpcMessage> take, Predicate<RpcMessage> isAwaited)
+    private async Task ReadAsync(Action<TMessage> take, Predicate<TMessage> isAwaited)
     {
-        while (_goodbye is null && await _rpc.ReceiveAsync(_abort.Token) is { } message && _goodbye is null)
+        while (_goodbye is null && await _messages.ReceiveAsync(_abort.Token) is { } message && _goodbye is null)
         {
             if (isAwaited(message) || _allowance.TryTake())
             {
@@ -166,7 +167,7 @@ internal sealed class DriverLink : IDisposable
 
             if (_goodbye is { } goodbye)
             {
-                await _rpc.CloseOutputAsync(goodbye.Status, goodbye.Reason, _abort.Token);
+                await _messages.CloseOutputAsync(goodbye.Status, goodbye.Reason, _abort.Token);
             }
         }
         catch (Exception e) when (IsConnectionFault(e) || e is TimeoutException or InvalidDataException)
@@ -175,7 +176,7 @@ internal sealed class DriverLink : IDisposable
         }
     }
 
-    private async Task SendAloneAsync(RpcMessage message)
+    private async Task SendAloneAsync(TMessage message)
     {
         try
         {
@@ -189,9 +190,9 @@ internal sealed class DriverLink : IDisposable
     }
 
     // The kernel takes nearly every message at once, and then no timer is needed.
-    private ValueTask SendWithinLimitAsync(RpcMessage message)
+    private ValueTask SendWithinLimitAsync(TMessage message)
     {
-        var sending = _rpc.SendAsync(message, _abort.Token);
+        var sending = _messages.SendAsync(message, _abort.Token);
         return sending.IsCompletedSuccessfully ? sending : new ValueTask(sending.AsTask().WaitAsync(SendLimit));
     }
 

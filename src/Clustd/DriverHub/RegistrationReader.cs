@@ -13,6 +13,7 @@ internal static class RegistrationReader
     public const int NameCharsMax = 128;
     public const int ServicesMax = 1_024;
     public const int StatesMax = ServicesMax;
+    public const int FencesMax = 64;
     public static readonly TimeSpan TimeoutMax = TimeSpan.FromDays(1);
     private const long TokenEnd = 1L << 53; // JavaScript reads every token exactly.
 
@@ -27,10 +28,12 @@ internal static class RegistrationReader
         var problem =
             !BoundedText.IsName(said.Name, NameCharsMax) ? Refusal("name", $"it needs 1 to {NameCharsMax} printable characters")
             : !BoundedText.IsName(said.Instance, NameCharsMax) ? Refusal("instance", $"it needs 1 to {NameCharsMax} printable characters, random per process")
+            : said.Id is null ? Refusal("id", "it is a text for people, and null is none")
             : !AreServices(said.Services) ? Refusal("services", $"it is a list of at most {ServicesMax} names of 1 to {NameCharsMax} printable characters")
             : !IsTimeout(said.StopTimeoutUs) ? Refusal("stopTimeoutUs", $"it is a time in microseconds, from 0 to {TimeoutMax.TotalHours:F0} hours")
             : !IsTimeout(said.KillTimeoutUs) ? Refusal("killTimeoutUs", $"it is a time in microseconds, from 0 to {TimeoutMax.TotalHours:F0} hours")
             : !AreStates(said.States) ? Refusal("states", $"it is a list of at most {StatesMax} states, each with service, isMaster and token")
+            : !AreMachines(said.Fences) ? Refusal("fences", $"it is a list of at most {FencesMax} ids of machines, of 1 to {NameCharsMax} printable characters")
             : null;
         return problem is not null ? (null, problem) : (Translate(said), null);
     }
@@ -47,6 +50,7 @@ internal static class RegistrationReader
         Order = said.Order,
         Required = said.Required,
         StopsForCertain = said.Stop == RegisterParams.StopCertain,
+        Fences = [.. (said.Fences ?? []).Distinct(StringComparer.Ordinal).Select(machine => new MachineId(machine))],
         StopTimeout = Time(said.StopTimeoutUs),
         KillTimeout = Time(said.KillTimeoutUs),
         States = [.. (said.States ?? []).Select(state => new DriverServiceState(new ServiceName(state.Service), state.IsMaster, new Token(state.Token), state.Unsettled))],
@@ -54,6 +58,9 @@ internal static class RegistrationReader
 
     // "services": null and a null among them are valid JSON, whatever the type says.
     private static bool AreServices(IReadOnlyList<string>? services) => services is null || (services.Count <= ServicesMax && services.All(IsService));
+
+    private static bool AreMachines(IReadOnlyList<string>? machines) =>
+        machines is null || (machines.Count <= FencesMax && machines.All(machine => BoundedText.IsName(machine, NameCharsMax)));
 
     private static bool AreStates(IReadOnlyList<DriverState>? states) =>
         states is null || (states.Count <= StatesMax && states.All(state => state is not null && IsService(state.Service) && IsToken(state.Token)));

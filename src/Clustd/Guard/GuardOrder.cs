@@ -16,6 +16,9 @@ internal abstract record GuardOrder
     /// <summary><c>kill</c>: TERM now, everything gone within the kill timeout.</summary>
     public sealed record Kill : GuardOrder;
 
+    /// <summary><c>again</c>: put back what is not as it should be. For those who hold addresses.</summary>
+    public sealed record Again : GuardOrder;
+
     /// <summary>Null for a line that is none of these: a newer driver may say more than an older guard knows.</summary>
     public static GuardOrder? Parse(ReadOnlySpan<char> line)
     {
@@ -31,6 +34,8 @@ internal abstract record GuardOrder
                 return Instant(next < 0 ? rest : rest[..next]) is { } limit ? new Stop(limit, next < 0 ? "stopped" : rest[(next + 1)..].ToString()) : null;
             case "kill":
                 return new Kill();
+            case "again":
+                return new Again();
             default:
                 return null;
         }

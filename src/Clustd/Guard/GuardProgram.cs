@@ -1,6 +1,8 @@
 using System.Text;
 using System.Text.Json;
+using System.Text.Json.Serialization.Metadata;
 using Clustd.Drivers.Processes;
+using Clustd.Drivers.Vip;
 
 namespace Clustd.Guard;
 
@@ -8,7 +10,7 @@ namespace Clustd.Guard;
 /// <c>clustd guard</c>: a small process between driver and app that can prove that nothing of the app is left. Its stdin is a pipe that only
 /// the driver holds: orders come on it (<see cref="GuardOrder"/>), its end means that the driver is dead. On stdout it says, a line each:
 /// <c>started PID</c>, <c>failed WHY</c>, <c>ending WHY</c>, <c>exited CODE</c> or <c>exited signal N</c>, <c>stuck WHO</c>, <c>stopped</c>
-/// (the proof), <c>dropped N</c>, and the app's own lines behind <c>| </c>.
+/// (the proof), <c>dropped N</c>, and the app's own lines behind <c>| </c>. With <c>--addresses</c> it holds addresses instead (<see cref="AddressGuardLoop"/>).
 /// </summary>
 public static class GuardProgram
 {
@@ -24,19 +26,30 @@ public static class GuardProgram
         LinuxCalls.DefaultSignal(LinuxCalls.SIGCHLD); // if it came ignored, the kernel would reap for us and no exit code could be read
         LinuxCalls.setsid();                          // the driver started us that way; by hand it may not have
 
-        if (args.Length > 0 || ReadSpec(out byte[] behindSpec) is not { } spec)
-        {
-            LinuxCalls.WriteAll(2, "clustd guard is started by the shell driver and takes its orders from a pipe: there is nothing to do by hand.\n"u8);
-            return 2;
-        }
+        if (args is ["--addresses"]) return HoldAddresses();
+        if (args.Length > 0 || ReadSpec(GuardSpecJson.Default.GuardSpec, out byte[] behindSpec) is not { } spec) return Misused();
         if (!LinuxCalls.BecomeSubreaper())
         {
             LinuxCalls.WriteAll(Stdout, Encoding.UTF8.GetBytes($"failed cannot become a subreaper: {LinuxCalls.ErrnoText}\nstopped\n"));
             return 1;
         }
         bool driverDied = new GuardLoop(spec, behindSpec, LaunchCommand(args.Length)).Run();
-        if (driverDied && spec.Report is { } report) StoppedReport.Send(report);
+        if (driverDied && spec.Report is { } report) StoppedReport.Send(report, "stopped the app and saw nothing left of it");
         return 0;
+    }
+
+    private static int HoldAddresses()
+    {
+        if (ReadSpec(AddressGuardSpecJson.Default.AddressGuardSpec, out byte[] behindSpec) is not { } spec) return Misused();
+        bool driverDied = new AddressGuardLoop(spec, behindSpec).Run();
+        if (driverDied && spec.Report is { } report) StoppedReport.Send(report, "took the addresses away");
+        return 0;
+    }
+
+    private static int Misused()
+    {
+        LinuxCalls.WriteAll(2, "clustd guard is started by the shell and vip drivers and takes its orders from a pipe: there is nothing to do by hand.\n"u8);
+        return 2;
     }
 
     // This very process's command line, without what follows "guard": right for `clustd guard` as for `dotnet clustd.dll guard`.
@@ -46,7 +59,8 @@ public static class GuardProgram
         return [.. all[..^ownArguments], "--launch"];
     }
 
-    private static GuardSpec? ReadSpec(out byte[] behind)
+    private static T? ReadSpec<T>(JsonTypeInfo<T> type, out byte[] behind)
+        where T : class
     {
         // Blocking: the driver writes the spec right after it has started us. What comes behind the first line are orders already.
         using var all = new MemoryStream();
@@ -65,7 +79,7 @@ public static class GuardProgram
         behind = bytes[(end + 1)..].ToArray();
         try
         {
-            return JsonSerializer.Deserialize(bytes[..end], GuardSpecJson.Default.GuardSpec);
+            return JsonSerializer.Deserialize(bytes[..end], type);
         }
         catch (JsonException)
         {

@@ -5,7 +5,7 @@ using Clustd.Drivers.Processes;
 namespace Clustd.Guard;
 
 /// <summary>
-/// Tells the daemon that a dead driver's app is gone, so that the next machine need not wait for the lease. Brief: when it cannot be
+/// Tells the daemon that what a dead driver had is gone, so that the next machine need not wait for the lease. Brief: when it cannot be
 /// said within a few seconds, the daemon has long counted the driver's lease down by itself.
 /// </summary>
 internal static class StoppedReport
@@ -13,13 +13,14 @@ internal static class StoppedReport
     private static readonly TimeSpan LimitOfAll = TimeSpan.FromSeconds(3);
     private static readonly TimeSpan Pause = TimeSpan.FromMilliseconds(100);
 
-    public static void Send(GuardReport report)
+    /// <param name="deed">What the guard has done: "stopped the app and saw nothing left of it".</param>
+    public static void Send(GuardReport report, string deed)
     {
         using var limit = new CancellationTokenSource(LimitOfAll);
         var proof = new StoppedParams
         {
             Name = report.Driver, Instance = report.Instance, Service = report.Service, Token = report.Token,
-            Reason = "the driver process died; its guard stopped the app and saw nothing left of it",
+            Reason = $"the driver process died; its guard {deed}",
         };
         SendAsync(report, proof, limit.Token).GetAwaiter().GetResult();
     }

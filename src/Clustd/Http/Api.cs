@@ -47,6 +47,7 @@ public sealed partial class Api
         Add(routes, "/v1/requests/transfer-leadership", Operate, isOpen: false, TransferLeadershipAsync);
         Add(routes, "/v1/requests/add-machine", Operate, isOpen: false, AddMachineAsync);
         Add(routes, "/v1/requests/remove-machine", Operate, isOpen: false, RemoveMachineAsync);
+        Add(routes, "/v1/requests/confirm-off", Operate, isOpen: false, ConfirmOffAsync);
         Add(routes, "/v1/goodbye", Operate, isOpen: false, GoodbyeAsync);
         Add(routes, "/v1/restart", Operate, isOpen: false, RestartAsync);
         routes.MapFallback("{*path}", (RequestDelegate)(context => ApiAnswer.Problem(
@@ -237,6 +238,9 @@ public sealed partial class Api
 
     private Task<ApiAnswer> AddMachineAsync(HttpContext context) =>
         AskAsync(context, ApiJson.Default.MachineBody, body => new Request.AddMachine(new MachineId(Named("machine", body.Machine))));
+
+    private Task<ApiAnswer> ConfirmOffAsync(HttpContext context) =>
+        AskAsync(context, ApiJson.Default.MachineBody, body => new Request.ConfirmOff(new MachineId(Named("machine", body.Machine))));
 
     private Task<ApiAnswer> RemoveMachineAsync(HttpContext context) =>
         AskAsync(context, ApiJson.Default.MachineBody, body => new Request.RemoveMachine(new MachineId(Named("machine", body.Machine))));

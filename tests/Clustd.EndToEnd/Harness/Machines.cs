@@ -21,10 +21,13 @@ public sealed record ClusterPlan
 
     public bool InNamespaces { get; init; }
 
+    /// <summary>Hosts on the same network, in namespaces of their own, that know nothing of clustd. Their numbers follow those of the machines.</summary>
+    public int Neighbours { get; init; }
+
     /// <summary>Lines under <c>cluster:</c>, indented by two. Half the default lease: the scenarios' limits are counted from it, and they are long enough.</summary>
     public string ClusterLines { get; init; } = "  lease: 1s";
 
-    /// <summary>What follows in the file.</summary>
+    /// <summary>What follows in the file; <c>{net}</c> stands for the first three bytes of the network.</summary>
     public string Rest { get; init; } = SupervisedApp;
 }
 
@@ -38,12 +41,12 @@ public sealed class Machines : IAsyncDisposable
     private Machines(ClusterPlan plan)
     {
         Leftovers.Clear();
-        _plan = plan;
         var number = Interlocked.Increment(ref _count);
+        _plan = plan with { Rest = plan.Rest.Replace("{net}", NamespacedNetwork.NetOf(number)) };
         Home = Path.Combine(Path.GetTempPath(), $"{Leftovers.Prefix}{System.Environment.ProcessId}-{number}");
         Directory.CreateDirectory(Home);
         Acts = new ActObserver(Home);
-        _network = plan.InNamespaces ? new NamespacedNetwork(number, plan.Count) : null;
+        _network = plan.InNamespaces ? new NamespacedNetwork(number, plan.Count + plan.Neighbours) : null;
         var ports = plan.InNamespaces ? Enumerable.Repeat(3001, plan.Count).ToList() : FreePorts(plan.Count);
         All = [.. Enumerable.Range(1, plan.Count).Select(each => new Machine(
             $"cm-{each}", Path.Combine(Home, $"cm-{each}"), _network?.AddressOf(each) ?? "127.0.0.1", ports[each - 1], plan.Secret, Acts, _network?.NameOf(each)))];

@@ -60,7 +60,15 @@ public sealed class NamespacedNetwork : IDisposable
     /// <param name="machine">From 1.</param>
     public string NameOf(int machine) => $"{_name}-{machine}";
 
-    public string AddressOf(int machine) => $"10.99.{_number % 256}.{machine}";
+    public string AddressOf(int machine) => $"{NetOf(_number)}.{machine}";
+
+    /// <summary>The first three bytes of all addresses of a network.</summary>
+    public static string NetOf(int number) => $"10.99.{number % 256}";
+
+    public string MacOf(int machine) => Run("ip", "netns", "exec", NameOf(machine), "cat", "/sys/class/net/eth0/address").Trim();
+
+    /// <summary>Runs a program inside of a namespace to its end, and gives what it wrote.</summary>
+    public string In(int machine, params string[] command) => Run("ip", ["netns", "exec", NameOf(machine), .. command]);
 
     /// <summary>The cable is pulled: both ends see it.</summary>
     public long PullCable(string machineId)
@@ -105,12 +113,16 @@ public sealed class NamespacedNetwork : IDisposable
         Ip("netns", "del", Hub);
     }
 
-    internal static void Ip(params string[] arguments)
+    internal static void Ip(params string[] arguments) => Run("ip", arguments);
+
+    private static string Run(string program, params string[] arguments)
     {
-        using var process = Process.Start(new ProcessStartInfo("ip", arguments) { RedirectStandardError = true })!;
+        using var process = Process.Start(new ProcessStartInfo(program, arguments) { RedirectStandardError = true, RedirectStandardOutput = true })!;
+        var output = process.StandardOutput.ReadToEndAsync();
         var error = process.StandardError.ReadToEnd();
         process.WaitForExit();
-        if (process.ExitCode != 0) throw new IOException($"`ip {string.Join(' ', arguments)}` failed: {error.Trim()}");
+        if (process.ExitCode != 0) throw new IOException($"`{program} {string.Join(' ', arguments)}` failed: {error.Trim()}");
+        return output.GetAwaiter().GetResult();
     }
 
     private void InHub(params string[] arguments) => Ip(["-n", Hub, .. arguments]);

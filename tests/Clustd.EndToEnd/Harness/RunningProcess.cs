@@ -8,6 +8,7 @@ public enum Role
     Daemon,
     Drivers,
     Guard,
+    AddressGuard,
     App,
 }
 
@@ -50,6 +51,7 @@ public sealed partial record RunningProcess(int Pid, Role Role, string Machine)
     {
         [var program, "run", ..] when IsClustd(program) => Role.Daemon,
         [var program, "drivers", ..] when IsClustd(program) => Role.Drivers,
+        [var program, "guard", "--addresses", ..] when IsClustd(program) => Role.AddressGuard,
         [var program, "guard", var last, ..] when IsClustd(program) && last != "--launch" => Role.Guard,
         _ => Role.App,
     };

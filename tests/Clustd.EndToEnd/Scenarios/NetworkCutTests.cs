@@ -30,7 +30,15 @@ public class NetworkCutTests(NetworkCutTests.Cluster cluster) : IClassFixture<Ne
         try
         {
             var leader = machines.Standbys[0];
-            await machines.LeadAsync(leader);
+            // And stays it: a stream that was cut in the story before may still wait for TCP, and then the cut below would be its second one.
+            await Eventually.IsTrue(
+                async () =>
+                {
+                    await machines.LeadAsync(leader);
+                    await machines.ShouldGoOnActingAsync(TimeSpan.FromSeconds(3));
+                    return await machines.LeaderAsync() == leader && machines.Master != leader;
+                },
+                "a leader that stays, and is not the master");
             var (old, master) = (machines.Acts.Newest()!, machines.Master);
 
             machines.Network.DropBetween(leader.Id, master.Id);

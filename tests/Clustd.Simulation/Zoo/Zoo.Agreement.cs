@@ -29,6 +29,10 @@ internal static partial class Zoo
             Machines = 5, World = scenario => ZooWorld.Killing(ZooWorld.Only(scenario, 6, "snapshot successor"), 1) with { SnapshotEvery = 10 }, In = "a machine that missed everything is to lead",
         },
         new(PlantedBug.LevelByMajority, "Versions", "the feature level rises when a majority can do it", Invariant.NothingTooNew, 200),
+        new(PlantedBug.FencingSkipped, "Fencing", "nobody waits until a lost master is fenced", Invariant.FencedFirst, 20)
+        {
+            World = scenario => ZooWorld.Only(scenario, 6, "isolate master", "crash master", "mute master").WithFencing(0.1), In = "services require fencing, masters are lost",
+        },
         new(PlantedBug.StalledLeaderStays, "Stalls", "a leader whose disk does not answer keeps leading", Invariant.MajorityHasMaster, 200),
     ];
 }

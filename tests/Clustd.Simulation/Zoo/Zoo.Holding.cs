@@ -29,7 +29,10 @@ internal static partial class Zoo
             World = scenario => ZooWorld.Only(scenario, 4, "driver's connection breaks"), In = "drivers and daemons lose each other",
         },
         new(PlantedBug.GraceReplaced, "16 †", "a second grace replaces a longer first one", Invariant.OneMaster, 200),
-        new(PlantedBug.GraceEndedWithoutId, "16 †", "the end of one grace ends all", Invariant.OneMaster, 200),
+        new(PlantedBug.GraceEndedWithoutId, "16 †", "the end of one grace ends all", Invariant.OneMaster, 200)
+        {
+            World = scenario => ZooWorld.Restarting(ZooWorld.Only(scenario, 6, "isolate master"), ["restart twice", "restart twice on a slow disk"], 2, 6), In = "daemons restart twice in a row",
+        },
         new(PlantedBug.GraceEndedAtOnce, "16 †", "a daemon that is back ends its grace at once", Invariant.OneMaster, 200),
         new(PlantedBug.GraceFromApplied, "16", "the holder counts its grace from when it was applied", Invariant.OneMaster, 200),
         new(PlantedBug.LateGraceTaken, "16", "a grace is used although the lease had lapsed", null, 40)

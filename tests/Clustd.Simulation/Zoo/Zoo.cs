@@ -44,10 +44,9 @@ internal static partial class Zoo
         {
             Machines = 3, World = JustFastEnough, In = "delays that leave P5 no time to lose; leaders die",
         },
-        new(PlantedBug.FirstRoundAtTick, "4", "a new leader's first round waits for the next heartbeat", null, 60)
+        new(PlantedBug.FirstRoundAtTick, "4", "a new leader's first round waits for the next heartbeat", Invariant.LeaderChangeIsFree, 200)
         {
-            IsQuick = false,
-            Why = "it costs a heartbeat of one election at most, and P5's inequality is rarely used up to that; rule 4's other half, EchoAtTick, is caught",
+            IsQuick = false, // It costs a heartbeat of one election at most, and P5's inequality is rarely used up to that.
             Machines = 3, World = JustFastEnough, In = "delays that leave P5 no time to lose; leaders die",
         },
         new(PlantedBug.OwnRoundForgotten, "5 †", "a leader does not remember its own acknowledgements", Invariant.OneMaster, 100)

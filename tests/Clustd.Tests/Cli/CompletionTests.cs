@@ -11,7 +11,7 @@ public sealed class CompletionTests
     [Theory]
     [InlineData("clustd d", "demo driver drivers drain")]
     [InlineData("./clustd mac", "machine")]
-    [InlineData("clustd machine ", "add list remove")]
+    [InlineData("clustd machine ", "add confirm-off list remove")]
     [InlineData("clustd completion ", "bash fish zsh")]
     [InlineData("clustd status --w", "--watch --wide")]
     [InlineData("clustd status -o ", "json")]

@@ -89,7 +89,7 @@ public sealed class ConfigLoaderTests
             server: { bind_address: 10.0.0.1, bind_port: 4001, remote_address: ws://node-1:4001, data_dir: data }
             cluster: { secret: 0123456789abcdefghijKLMNOPQRSTUV, old_secret: 'VUTSRQPONMLKjihgfedcba9876543210', id: cm-1, machines: [ws://node-2:4001], lease: 200ms, restart_grace: 1m, witness: false }
             services:
-              web: { start_timeout: 1m, stop_timeout: 1.5s, kill_timeout: 1s, prefer: [cm-1, cm-2], failback: true, apart_from: [bot], drivers: [web-shell], machines: [cm-1, cm-2], on_stop_failure: fence }
+              web: { start_timeout: 1m, stop_timeout: 1.5s, kill_timeout: 1s, prefer: [cm-1, cm-2], failback: true, apart_from: [bot], drivers: [web-shell], machines: [cm-1, cm-2], on_stop_failure: fence, fencing: required }
               bot:
             drivers:
               - shell: { service: web, run: './web --port 8080', user: www, order: 5, required: false, stop_timeout: 1s, kill_timeout: 500ms }
@@ -106,6 +106,7 @@ public sealed class ConfigLoaderTests
         web.Drivers.ShouldBe(["web-shell"]);
         web.Machines.ShouldBe(["cm-1", "cm-2"]);
         web.OnStopFailure.ShouldBe(StopFailureAction.Fence);
+        web.RequiresFencing.ShouldBeTrue();
         var run = config.Drivers[0].ShouldBeOfType<ShellDriverOptions>();
         (run.Name, run.Run, run.User, run.Order, run.Required, run.Shell, run.StopsForCertain).ShouldBe(("web-shell", "./web --port 8080", "www", 5, false, "/bin/sh", true));
         run.StopTimeout.ShouldBe(TimeSpan.FromSeconds(1));

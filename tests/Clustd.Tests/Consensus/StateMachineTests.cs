@@ -36,6 +36,51 @@ public class StateMachineTests
         _state.LastTokenOf(Web).ShouldBe(new Token(1));
     }
 
+    [Fact] // Wrong program: forgets the machine as soon as somebody else is chosen, so that a second try elsewhere starts beside it.
+    public void A_lost_master_stays_to_be_fenced_until_the_service_runs_elsewhere()
+    {
+        Apply(new Command.DefineServices([new ServiceDefinition { Name = Web, RequiresFencing = true }]));
+        Assign(One, 1);
+        Apply(new Command.EndSession(_state.SessionOf(One)!.Id, "silent"));
+        Unfenced.ShouldBe([One]);
+
+        Assign(Two, 2);
+        Apply(new Command.Release(Web, new Token(2), "the fence failed", true));
+        Unfenced.ShouldBe([One]);
+        Assign(Two, 3);
+        Apply(new Command.ReportRunning(Web, new Token(3)));
+
+        Unfenced.ShouldBeEmpty();
+        _state.Events.ShouldContain(happened => happened.Kind == "fenced" && happened.Sentence.Contains("cm-1 was fenced before"));
+    }
+
+    [Fact] // Wrong program: turns off a machine whose guard has proven that nothing is left.
+    public void A_proof_or_an_operator_who_knows_it_is_as_good_as_a_fence()
+    {
+        Apply(new Command.DefineServices([new ServiceDefinition { Name = Web, RequiresFencing = true }]));
+        Assign(One, 1);
+        Apply(new Command.EndSession(_state.SessionOf(One)!.Id, "silent"));
+        Apply(new Command.Release(Web, new Token(1), "the guard says so", false));
+        Unfenced.ShouldBeEmpty();
+
+        Assign(Two, 2);
+        Apply(new Command.EndSession(_state.SessionOf(Two)!.Id, "silent"));
+        Unfenced.ShouldBe([Two]);
+        Apply(new Command.ConfirmFenced(Two, "it is off"));
+        Unfenced.ShouldBeEmpty();
+    }
+
+    [Fact] // on_stop_failure: fence. Wrong program: a release that proves nothing lets the next one start.
+    public void What_was_given_up_without_proof_is_fenced_first()
+    {
+        Apply(new Command.DefineServices([new ServiceDefinition { Name = Web, RequiresFencing = true, FencesOnStopFailure = true }]));
+        Assign(One, 1);
+        Apply(new Command.Release(Web, new Token(1), "its stop failed", true) { MayStillRun = true });
+        Unfenced.ShouldBe([One]);
+    }
+
+    private IEnumerable<MachineId> Unfenced => _state.Services[Web].Unfenced ?? [];
+
     [Fact] // Rule 7
     public void A_late_assign_of_an_ended_session_is_dead()
     {

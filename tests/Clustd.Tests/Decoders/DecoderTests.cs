@@ -53,6 +53,7 @@ public sealed class DecoderTests(ITestOutputHelper output)
     [InlineData("snapshot", """{"appliedIndex":1,"appliedTerm":1,"lastTokens":{"a":1,"a":2},"sessions":{"99999999999999999999":null}}""")]
     [InlineData("rpc envelope", """{"jsonrpc":"2.0","id":"\ud800","method":"x"}""")]
     [InlineData("RegisterParams", """{"jsonrpc":"2.0","id":1,"method":"register","params":{"name":"\ud800","instance":"a","id":"b"}}""")]
+    [InlineData("registration", """{"jsonrpc":"2.0","id":1,"method":"register","params":{"name":"a","instance":"a","id":null}}""")]
     [InlineData("registration", """{"jsonrpc":"2.0","id":1,"method":"register","params":{"name":"a","instance":"a","id":"b","states":[null],"services":[null]}}""")]
     [InlineData("MoveBody", """{"service":"\udc00"}""")]
     [InlineData("MoveBody", """{"service":"a","service":"b"}""")]

@@ -13,8 +13,11 @@ internal static partial class Repository
         [.. Directory.EnumerateFiles(Root, "*.md").Concat(Directory.EnumerateFiles(Path.Combine(Root, "docs"), "*.md", SearchOption.AllDirectories)).Select(Relative).Order(StringComparer.Ordinal)];
 
     /// <summary>What we wrote under a folder in C#; nothing that a build made.</summary>
-    public static IReadOnlyList<string> Sources(string folder) =>
-        [.. Directory.EnumerateFiles(Path.Combine(Root, folder), "*.cs", SearchOption.AllDirectories).Select(Relative).Where(path => !Built().IsMatch(path)).Order(StringComparer.Ordinal)];
+    public static IReadOnlyList<string> Sources(string folder) => Files(folder, "*.cs");
+
+    /// <summary>What we wrote under a folder, with such names; nothing that a build made, and no packages of others.</summary>
+    public static IReadOnlyList<string> Files(string folder, string names) =>
+        [.. Directory.EnumerateFiles(Path.Combine(Root, folder), names, SearchOption.AllDirectories).Select(Relative).Where(path => !Built().IsMatch(path)).Order(StringComparer.Ordinal)];
 
     public static string Text(string path) => File.ReadAllText(Path.Combine(Root, path));
 
@@ -31,7 +34,7 @@ internal static partial class Repository
 
     private static string Relative(string path) => Path.GetRelativePath(Root, path).Replace('\\', '/');
 
-    [GeneratedRegex("/(bin|obj)/")]
+    [GeneratedRegex("/(bin|obj|node_modules)/")]
     private static partial Regex Built();
 
     [GeneratedRegex(@"^(?<indent> *)```(?<language>\w*)\n(?<text>.*?)^\k<indent>```$", RegexOptions.Singleline | RegexOptions.Multiline)]

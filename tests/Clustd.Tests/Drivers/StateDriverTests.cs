@@ -75,6 +75,16 @@ public sealed class StateDriverTests : IAsyncDisposable
         _flag.IsSet.ShouldBeFalse();
     }
 
+    [Fact] // A process that was frozen. Wrong program: gives the stop up at once because its deadline has passed, and the flag stays up.
+    public async Task A_stop_that_comes_too_late_is_done_all_the_same()
+    {
+        await MasterAsync();
+        _flag.StopTakes = TimeSpan.FromMilliseconds(20);
+        _daemon.Grants = false;
+        _daemon.Advance(TimeSpan.FromMinutes(1));
+        await LookUntilAsync(() => !_flag.IsSet);
+    }
+
     [Fact] // Wrong program: shows a state that it cannot see or mend for ever, instead of letting another machine try.
     public async Task A_state_that_cannot_be_mended_is_a_failure()
     {
@@ -116,6 +126,8 @@ public sealed class StateDriverTests : IAsyncDisposable
         public volatile bool IsSet, IsLooking, StartFails, StopFails;
         public volatile int Looks, Made;
 
+        public TimeSpan StopTakes { get; set; } = TimeSpan.Zero;
+
         public Func<CancellationToken, Task> Look { get; set; } = _ => Task.CompletedTask;
 
         protected override string What => "the flag";
@@ -128,11 +140,11 @@ public sealed class StateDriverTests : IAsyncDisposable
             return Task.CompletedTask;
         }
 
-        protected override Task UnmakeAsync(Trigger trigger, CancellationToken cancellationToken)
+        protected override async Task UnmakeAsync(Trigger trigger, CancellationToken cancellationToken)
         {
+            await Task.Delay(StopTakes, cancellationToken);
             if (StopFails) throw new DriverFailedException("The line is stuck: the flag may still be up. Cut it.");
             IsSet = false;
-            return Task.CompletedTask;
         }
 
         protected override async Task<string?> FindDriftAsync(Trigger made, CancellationToken cancellationToken)

@@ -84,7 +84,8 @@ public sealed class PeerTrustTests
         await using var a = await TestMachine.StartAsync("a", port, [$"ws://localhost:{port}"]);
 
         await a.EventuallyAsync(_ => a.Network.Peers.Single().State == PeerState.Self, "itself");
-        a.Events.ShouldBeEmpty();
+        // The name has two addresses, and the port was looked for on one of them: another test may have had it on the other for a moment.
+        a.Events.Where(happened => happened is not PeerEvent.PeerUnreachable).ShouldBeEmpty();
     }
 
     [Fact]

@@ -80,12 +80,12 @@ internal sealed class LocalBench
         return this;
     }
 
-    public DriverConnection Register(string name, int order = 0, bool certain = true, string? instance = null, DriverServiceState[]? states = null, TimeSpan? needsToStop = null)
+    public DriverConnection Register(string name, int order = 0, bool certain = true, string? instance = null, DriverServiceState[]? states = null, TimeSpan? needsToStop = null, string[]? fences = null)
     {
         var connection = new DriverConnection(++_connections);
         _local.Registered(connection, new DriverRegistration
         {
-            Name = new DriverName(name), Instance = instance ?? name + "-1", Services = [Web], Order = order, StopsForCertain = certain, States = [.. states ?? []], StopTimeout = needsToStop,
+            Name = new DriverName(name), Instance = instance ?? name + "-1", Services = [Web], Order = order, StopsForCertain = certain, States = [.. states ?? []], StopTimeout = needsToStop, Fences = [.. (fences ?? []).Select(machine => new MachineId(machine))],
         }, Now);
         Step();
         return connection;
@@ -110,6 +110,10 @@ internal sealed class LocalBench
     }
 
     public LocalBench Defined(double killTimeout) => Set(service => service with { Definition = service.Definition with { KillTimeout = TimeSpan.FromSeconds(killTimeout) } });
+
+    /// <summary>The service requires fencing, and these machines were lost as its masters.</summary>
+    public LocalBench Unfenced(params string[] machines) =>
+        Set(service => service with { Definition = service.Definition with { RequiresFencing = true }, Unfenced = [.. machines.Select(machine => new MachineId(machine))] });
 
     public LocalBench Becomes(AssignmentState state) =>
         Set(service => service with { Assignment = service.Assignment! with { State = state, SinceIndex = ++_index } });

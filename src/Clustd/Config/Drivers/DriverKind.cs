@@ -32,10 +32,16 @@ internal abstract class DriverKind(string word, string example)
 internal static class DriverKinds
 {
     public static readonly ShellKind Shell = new();
+
+    public static readonly VipKind Vip = new();
+
+    public static readonly FenceKind Fence = new();
+
     public static readonly WebhookKind Webhook = new();
+
     public static readonly OcfKind Ocf = new();
 
-    public static readonly IReadOnlyList<DriverKind> All = [Shell, Webhook, Ocf];
+    public static readonly IReadOnlyList<DriverKind> All = [Shell, Vip, Fence, Webhook, Ocf];
 
     public static IEnumerable<string> Words => All.Select(kind => kind.Word);
 
