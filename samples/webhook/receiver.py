@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Receives clustd's webhooks: checks the signature, counts every event once, ignores what is older than what it knows.
+"""Receives clustd's webhooks: checks the signature, acts on every event once, and on none that a newer one has overtaken.
 
     CLUSTD_WEBHOOK_SECRET=whsec_... ./receiver.py 8080
 
@@ -12,6 +12,7 @@ import http.server
 import json
 import os
 import sys
+import threading
 import time
 
 SECRET = os.environ["CLUSTD_WEBHOOK_SECRET"]
@@ -19,42 +20,50 @@ KEY = base64.b64decode(SECRET[len("whsec_"):]) if SECRET.startswith("whsec_") el
 TOLERANCE_SECONDS = 300
 BODY_BYTES_MAX = 64 * 1024
 
-seen = set()    # ids of the events that were acted on
-newest = {}     # service -> the highest token that was started
+acting = threading.Lock()
+newest = {}     # service -> the newest event that was acted on
 
 
 def is_genuine(headers, body):
     event_id, timestamp = headers.get("webhook-id", ""), headers.get("webhook-timestamp", "")
-    if not timestamp.isdigit() or abs(time.time() - int(timestamp)) > TOLERANCE_SECONDS:
+    if not (timestamp.isascii() and timestamp.isdigit() and len(timestamp) < 20) or abs(time.time() - int(timestamp)) > TOLERANCE_SECONDS:
         return False
-    expected = base64.b64encode(hmac.new(KEY, f"{event_id}.{timestamp}.".encode() + body, hashlib.sha256).digest()).decode()
+    signed = f"{event_id}.{timestamp}.".encode("latin-1") + body
+    expected = b"v1," + base64.b64encode(hmac.new(KEY, signed, hashlib.sha256).digest())
     # More than one while the secret is being changed.
-    return any(hmac.compare_digest(f"v1,{expected}", each) for each in headers.get("webhook-signature", "").split())
+    return any(hmac.compare_digest(expected, each.encode("latin-1")) for each in headers.get("webhook-signature", "").split())
 
 
 def act(event):
-    service, token = event["service"], event["token"]
-    if token < newest.get(service, 0):
-        return "old: another machine has started since"
-    newest[service] = token
+    with acting:
+        return act_once(event)
+
+
+def act_once(event):
+    # A grant's start comes before its stop, and both before all of a newer grant. So one comparison keeps away what comes twice, and what comes late.
+    service, at = event["service"], (event["token"], event["round"], 0 if event["isMaster"] else 1)
+    if at <= newest.get(service, (0, 0, 0)):
+        return "seen before, or overtaken by a newer event"
+    newest[service] = at
     # Put here what is to happen.
-    return f"{service} {'starts' if event['isMaster'] else 'stops'} on {event['machine']} with token {token}: {event['reason']}"
+    said = f"{service} {'starts' if event['isMaster'] else 'stops'} on {event['machine']} with token {event['token']}: {event['reason']}"
+    print(said, flush=True)
+    return said
 
 
 class Receiver(http.server.BaseHTTPRequestHandler):
+    timeout = 10    # seconds, for who connects and says nothing
+
     def do_POST(self):
-        body = self.rfile.read(min(int(self.headers.get("content-length", 0)), BODY_BYTES_MAX))
+        length = self.headers.get("content-length", "")
+        if not (length.isascii() and length.isdigit() and len(length) < 10 and int(length) <= BODY_BYTES_MAX):
+            self.answer(413, f"no body, or one of more than {BODY_BYTES_MAX} bytes")
+            return
+        body = self.rfile.read(int(length))
         if not is_genuine(self.headers, body):
             self.answer(401, "the signature is wrong, or too old")
             return
-        event_id = self.headers["webhook-id"]
-        if event_id in seen:
-            self.answer(200, "seen before")
-            return
-        said = act(json.loads(body))
-        seen.add(event_id)
-        print(said, flush=True)
-        self.answer(200, said)
+        self.answer(200, act(json.loads(body)))
 
     def answer(self, status, text):
         self.send_response(status)

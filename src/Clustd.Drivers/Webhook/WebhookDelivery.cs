@@ -7,12 +7,15 @@ using Clustd.Client;
 namespace Clustd.Drivers.Webhook;
 
 /// <summary>Delivers one event: tries until the receiver has taken it, refuses it for good, or the time is up. Every attempt has the same id and body, so a receiver can tell that it has acted already.</summary>
-internal sealed class WebhookDelivery(WebhookDriverOptions options, HttpClient http)
+internal sealed class WebhookDelivery(WebhookDriverOptions options, HttpClient http) : IDisposable
 {
     public static readonly TimeSpan PauseFirst = TimeSpan.FromMilliseconds(100), PauseMax = TimeSpan.FromSeconds(5);
 
     private const int AnswerBytesMax = 4096;
     private const int LineCharsMax = 200;
+
+    /// <summary>Whether the receiver may have acted: false as long as it was not reached, or has refused.</summary>
+    public bool MayHaveActed { get; private set; }
 
     /// <exception cref="DriverFailedException">It was not taken; the message says what was answered last.</exception>
     /// <exception cref="OperationCanceledException">By the caller.</exception>
@@ -36,6 +39,8 @@ internal sealed class WebhookDelivery(WebhookDriverOptions options, HttpClient h
         }
     }
 
+    public void Dispose() => http.Dispose();
+
     // Doubles; and at random between half and all of it, so that many senders do not come back at once.
     private static TimeSpan Pause(int attempt)
     {
@@ -52,11 +57,15 @@ internal sealed class WebhookDelivery(WebhookDriverOptions options, HttpClient h
         {
             using HttpRequestMessage request = Request(url, told);
             using HttpResponseMessage response = await http.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, limit.Token).ConfigureAwait(false);
+            // One that says "later" or "no" has not acted; of one that fails in the middle nobody knows.
+            MayHaveActed |= options.IsExpected(response.StatusCode) || (int)response.StatusCode >= 500;
             if (options.IsExpected(response.StatusCode)) return Answer.Taken;
             return await RefusedAsync(response, limit.Token).ConfigureAwait(false);
         }
-        catch (OperationCanceledException) when (!cancellationToken.IsCancellationRequested)
+        catch (OperationCanceledException)
         {
+            MayHaveActed = true;
+            cancellationToken.ThrowIfCancellationRequested();
             return Answer.Later($"no answer within {time.TotalSeconds:0.###} s");
         }
         catch (HttpRequestException e) when (e.InnerException is AuthenticationException tls)
@@ -65,6 +74,7 @@ internal sealed class WebhookDelivery(WebhookDriverOptions options, HttpClient h
         }
         catch (Exception e) when (e is HttpRequestException or IOException)
         {
+            MayHaveActed |= e is not HttpRequestException { HttpRequestError: HttpRequestError.ConnectionError or HttpRequestError.NameResolutionError };
             // The outer message often says no more than that an error occurred.
             return Answer.Later((e.InnerException is IOException inner ? inner : e).Message.TrimEnd('.'));
         }

@@ -8,15 +8,17 @@ public sealed class WebhookDriver : DriverMachine, ITestableDriver
 {
     private static readonly TimeSpan StartTimeoutDefault = TimeSpan.FromSeconds(30), StopTimeoutDefault = TimeSpan.FromSeconds(10); // as a service's
 
+    private static readonly TimeSpan AnswerMargin = TimeSpan.FromMilliseconds(100), UrgentStopMin = TimeSpan.FromSeconds(2);
+
     private readonly WebhookDriverOptions _options;
     private readonly DriverHost _host;
-    private readonly StartedNote _note;
+    private readonly WebhookNote _note;
 
     public WebhookDriver(WebhookDriverOptions options, DriverHost host)
         : base(host.ClientOf(options), host.Address)
     {
         (_options, _host) = (options, host);
-        _note = new StartedNote(host.DataDirectory is { } folder ? Path.Combine(folder, $"webhook-{options.EffectiveName}.started") : null);
+        _note = new WebhookNote(host.DataDirectory is { } folder ? Path.Combine(folder, $"webhook-{options.EffectiveName}.told") : null);
     }
 
     protected override async Task TriggerAsync(Trigger trigger, CancellationToken cancellationToken)
@@ -24,16 +26,10 @@ public sealed class WebhookDriver : DriverMachine, ITestableDriver
         // The SDK's own stops (this process shuts down) come without a limit: nobody is waiting for the clock.
         if (trigger.Limit <= TimeSpan.Zero && !trigger.Kill)
             trigger = trigger with { Limit = trigger.IsMaster ? StartTimeoutDefault : _options.StopTimeout ?? StopTimeoutDefault };
-        if (trigger.IsMaster)
-        {
-            _note.Begin(trigger.Token);
-            await TellAsync(_options.StartUrl, trigger, cancellationToken).ConfigureAwait(false);
-        }
-        else if (_note.Token is { } token)
-        {
-            await TellAsync(_options.StopUrl, trigger with { Token = token }, cancellationToken).ConfigureAwait(false);
-            _note.End();
-        }
+        // Nobody asks for it a second time: told late is better than never told.
+        if (trigger.Kill && trigger.Limit < UrgentStopMin) trigger = trigger with { Limit = UrgentStopMin };
+        if (trigger.IsMaster) await StartAsync(trigger, cancellationToken).ConfigureAwait(false);
+        else if (_note.Last is { } last && last.State != ToldState.Stopped) await StopAsync(trigger, last, cancellationToken).ConfigureAwait(false);
     }
 
     public async IAsyncEnumerable<DriverFinding> TestAsync([EnumeratorCancellation] CancellationToken cancellationToken)
@@ -47,16 +43,45 @@ public sealed class WebhookDriver : DriverMachine, ITestableDriver
 
     protected override void Log(DriverLogLevel level, string text) => _host.Log(level, text);
 
-    private async Task TellAsync(Uri? url, Trigger trigger, CancellationToken cancellationToken)
+    private async Task StartAsync(Trigger trigger, CancellationToken cancellationToken)
     {
-        if (url is null) return;
-        // The answer must be with the daemon before it gives up waiting.
-        TimeSpan limit = trigger.Limit - (trigger.Limit / 10 < AnswerMargin ? trigger.Limit / 10 : AnswerMargin);
-        using HttpClient http = WebhookConnection.Open(url, _options.CertificateAuthorities);
-        var told = WebhookEvent.Of(trigger, Machine, _options.Cluster, DateTimeOffset.UtcNow);
-        await new WebhookDelivery(_options, http).DeliverAsync(url, told, limit, cancellationToken).ConfigureAwait(false);
-        Log(DriverLogLevel.Debug, $"{Name}: {WebhookDriverOptions.Shown(url)} has taken '{told.Id}'.");
+        ToldStart? before = _note.Last;
+        ToldStart told = _note.Begin(trigger.Token);
+        if (_options.StartUrl is not { } url) return;
+        using var delivery = Delivery(url);
+        try
+        {
+            await delivery.DeliverAsync(url, Event(trigger, told), LimitOf(trigger), cancellationToken).ConfigureAwait(false);
+        }
+        catch (DriverFailedException) when (told != before && !delivery.MayHaveActed)
+        {
+            // It has never had this start: there is nothing to take back, and the next machine may try at once.
+            _note.Set(told with { State = ToldState.Stopped });
+            throw;
+        }
+        Taken(url, trigger, told);
     }
 
-    private static readonly TimeSpan AnswerMargin = TimeSpan.FromMilliseconds(100);
+    private async Task StopAsync(Trigger trigger, ToldStart told, CancellationToken cancellationToken)
+    {
+        _note.Set(told with { State = ToldState.Stopping });
+        trigger = trigger with { Token = told.Token };
+        if (_options.StopUrl is { } url)
+        {
+            using var delivery = Delivery(url);
+            await delivery.DeliverAsync(url, Event(trigger, told), LimitOf(trigger), cancellationToken).ConfigureAwait(false);
+            Taken(url, trigger, told);
+        }
+        _note.Set(told with { State = ToldState.Stopped });
+    }
+
+    private WebhookDelivery Delivery(Uri url) => new(_options, WebhookConnection.Open(url, _options.CertificateAuthorities));
+
+    private WebhookEvent Event(Trigger trigger, ToldStart told) => WebhookEvent.Of(trigger, told.Round, Machine, _options.Cluster, DateTimeOffset.UtcNow);
+
+    // The answer must be with the daemon before it gives up waiting.
+    private static TimeSpan LimitOf(Trigger trigger) => trigger.Limit - (trigger.Limit / 10 < AnswerMargin ? trigger.Limit / 10 : AnswerMargin);
+
+    private void Taken(Uri url, Trigger trigger, ToldStart told) =>
+        Log(DriverLogLevel.Info, $"{Name}: {WebhookDriverOptions.Shown(url)} has taken '{WebhookEvent.IdOf(trigger, told.Round)}'");
 }

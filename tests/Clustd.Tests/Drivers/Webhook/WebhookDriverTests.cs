@@ -76,6 +76,87 @@ public sealed class WebhookDriverTests : IAsyncDisposable
         receiver.Requests.Last().Headers["Idempotency-Key"].ShouldBe($"default-{token}-stop");
     }
 
+    [Fact] // Wrong program: one id per grant, so that a receiver that counts each id once never hears of the second start.
+    public async Task A_grant_that_is_started_once_more_is_another_event()
+    {
+        var receiver = await ReceiverAsync();
+        await ConnectedAsync(Options(receiver));
+        var connection = await _daemon.ConnectedAsync();
+        foreach (bool isMaster in (bool[])[true, false, true, false]) (await connection.TriggerAsync(isMaster, token: 42)).Error.ShouldBeNull();
+        Keys(receiver).ShouldBe(["default-42-start", "default-42-stop", "default-42-start-2", "default-42-stop-2"]);
+        receiver.Requests.Select(request => RoundOf(request)).ShouldBe([1, 1, 2, 2]);
+    }
+
+    // The move is given up, and the service goes on here under the same token. Wrong program: the receiver has taken the stop, and ignores the start that it has seen before.
+    [Fact]
+    public async Task After_a_stop_without_an_answer_the_start_is_another_event()
+    {
+        var receiver = await ReceiverAsync();
+        receiver.Answer = (number, context) =>
+        {
+            receiver.Act(context);
+            return Receiver.Status(context, number == 2 ? 400 : 200);
+        };
+        await ConnectedAsync(Options(receiver));
+        var connection = await _daemon.ConnectedAsync();
+        (await connection.TriggerAsync(isMaster: true, token: 42)).Error.ShouldBeNull();
+        (await connection.TriggerAsync(isMaster: false, token: 42)).Error.ShouldNotBeNull();
+        (await connection.TriggerAsync(isMaster: true, token: 42)).Error.ShouldBeNull();
+        Keys(receiver).ShouldBe(["default-42-start", "default-42-stop", "default-42-start-2"]);
+    }
+
+    [Fact] // Wrong program: a new id with every process, so that a receiver acts twice on one grant.
+    public async Task A_start_that_is_told_by_two_processes_has_one_id()
+    {
+        var receiver = await ReceiverAsync();
+        receiver.Answer = (_, context) => Receiver.Status(context, 503); // May have acted.
+        var first = await ConnectedAsync(Options(receiver));
+        (await (await _daemon.ConnectedAsync()).TriggerAsync(isMaster: true, token: 42, limitUs: 500_000)).Error.ShouldNotBeNull();
+        string note = File.ReadAllText(_scratch.File("data/webhook-hook.told"));
+        receiver.Answer = (_, context) => Receiver.Status(context, 400);
+        await first.DisposeAsync();
+        File.WriteAllText(_scratch.File("data/webhook-hook.told"), note); // As SIGKILL would have left it.
+        receiver.Answer = (_, context) => Receiver.Status(context, 200);
+
+        await ConnectedAsync(Options(receiver));
+        (await (await _daemon.ConnectedAsync()).TriggerAsync(isMaster: true, token: 42)).Error.ShouldBeNull();
+        Keys(receiver).Where(key => key.Contains("start")).Distinct().ShouldBe(["default-42-start"]);
+    }
+
+    // A wrong address must move the service on, not hold it. Wrong program: tells the stop of what was never started, is refused again, and the service is stuck here.
+    [Theory]
+    [InlineData(404)]
+    [InlineData(0)]
+    public async Task A_start_that_the_receiver_never_had_is_not_taken_back(int status)
+    {
+        var receiver = await ReceiverAsync();
+        receiver.Answer = (_, context) => Receiver.Status(context, status);
+        var options = status == 0 ? Options(receiver) with { StartUrl = new Uri("http://127.0.0.1:9/") } : Options(receiver);
+        await ConnectedAsync(options);
+        var connection = await _daemon.ConnectedAsync();
+        (await connection.TriggerAsync(isMaster: true, token: 42, limitUs: 500_000)).Error.ShouldNotBeNull();
+        (await connection.TriggerAsync(isMaster: false, token: 42)).Error.ShouldBeNull();
+        Keys(receiver).ShouldNotContain(key => key.Contains("stop"));
+    }
+
+    [Theory]
+    [InlineData("")]
+    [InlineData("42")]
+    [InlineData("42 1 begun\n")]
+    [InlineData("42 99999999999999999999 started\n")]
+    [InlineData("\u0000\u0001")]
+    public async Task A_damaged_note_is_as_good_as_none(string note)
+    {
+        Directory.CreateDirectory(_scratch.File("data"));
+        File.WriteAllText(_scratch.File("data/webhook-hook.told"), note);
+        var receiver = await ReceiverAsync();
+        await ConnectedAsync(Options(receiver));
+        var connection = await _daemon.ConnectedAsync();
+        (await connection.TriggerAsync(isMaster: false, token: 42)).Error.ShouldBeNull();
+        (await connection.TriggerAsync(isMaster: true, token: 42)).Error.ShouldBeNull();
+        Keys(receiver).ShouldBe(["default-42-start"]);
+    }
+
     [Fact]
     public async Task Python_and_openssl_agree_with_the_signature()
     {
@@ -233,10 +314,10 @@ public sealed class WebhookDriverTests : IAsyncDisposable
         answer.Error.ShouldNotBeNull().Message.ShouldContain("no answer within 0.3 s. See to the receiver");
         receiver.Requests.Count.ShouldBeInRange(3, 9);
 
-        // The daemon says it again, urgently: half a second is all there is.
+        // The daemon says it again, urgently, and waits half a second. Nobody says it a third time, so it is tried a little longer.
         clock.Restart();
         (await connection.TriggerAsync(isMaster: false, token, kill: true, limitUs: 500_000)).Error.ShouldNotBeNull();
-        clock.Elapsed.ShouldBeLessThan(TimeSpan.FromSeconds(1));
+        clock.Elapsed.ShouldBeInRange(TimeSpan.FromSeconds(1), TimeSpan.FromSeconds(3));
     }
 
     [Fact] // Wrong program: reads an answer until it ends.
@@ -300,6 +381,14 @@ public sealed class WebhookDriverTests : IAsyncDisposable
         receiver.Requests.ShouldBeEmpty();
         var nobody = await new WebhookDriver(new WebhookDriverOptions { StartUrl = new Uri("http://127.0.0.1:9/") }, Host()).TestAsync(default).ToListAsync();
         nobody.Select(finding => finding.Level).ShouldBe([FindingLevel.Bad, FindingLevel.Doubtful]);
+    }
+
+    private static IEnumerable<string> Keys(Receiver receiver) => receiver.Requests.Select(request => request.Headers["webhook-id"]);
+
+    private static int RoundOf(Receiver.Request request)
+    {
+        using var body = JsonDocument.Parse(request.Body);
+        return body.RootElement.GetProperty("round").GetInt32();
     }
 
     private async Task<Receiver> ReceiverAsync()
