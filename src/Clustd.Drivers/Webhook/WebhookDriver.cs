@@ -8,7 +8,7 @@ public sealed class WebhookDriver : DriverMachine, ITestableDriver
 {
     private static readonly TimeSpan StartTimeoutDefault = TimeSpan.FromSeconds(30), StopTimeoutDefault = TimeSpan.FromSeconds(10); // as a service's
 
-    private static readonly TimeSpan AnswerMargin = TimeSpan.FromMilliseconds(100), UrgentStopMin = TimeSpan.FromSeconds(2);
+    private static readonly TimeSpan AnswerMargin = TimeSpan.FromMilliseconds(100), UrgentStopMin = TimeSpan.FromSeconds(2), ShowLimit = TimeSpan.FromMilliseconds(200);
 
     private readonly WebhookDriverOptions _options;
     private readonly DriverHost _host;
@@ -66,13 +66,36 @@ public sealed class WebhookDriver : DriverMachine, ITestableDriver
     {
         _note.Set(told with { State = ToldState.Stopping });
         trigger = trigger with { Token = told.Token };
-        if (_options.StopUrl is { } url)
+        try
         {
-            using var delivery = Delivery(url);
-            await delivery.DeliverAsync(url, Event(trigger, told), LimitOf(trigger), cancellationToken).ConfigureAwait(false);
-            Taken(url, trigger, told);
+            if (_options.StopUrl is { } url)
+            {
+                using var delivery = Delivery(url);
+                await delivery.DeliverAsync(url, Event(trigger, told), LimitOf(trigger), cancellationToken).ConfigureAwait(false);
+                Taken(url, trigger, told);
+            }
+        }
+        catch (DriverFailedException e) when (!_options.Required)
+        {
+            // Said in the file: it moves nothing and holds nothing. The note remembers that it is still to be told.
+            await ShowAsync(e.Message).ConfigureAwait(false);
+            return;
         }
         _note.Set(told with { State = ToldState.Stopped });
+    }
+
+    private async Task ShowAsync(string failure)
+    {
+        Log(DriverLogLevel.Warning, $"{Name}: {failure}");
+        using var limit = new CancellationTokenSource(ShowLimit);
+        try
+        {
+            await ReportEventAsync(DriverLogLevel.Warning, failure, limit.Token).ConfigureAwait(false);
+        }
+        catch (Exception e) when (e is OperationCanceledException or IOException or InvalidOperationException)
+        {
+            // The log has it.
+        }
     }
 
     private WebhookDelivery Delivery(Uri url) => new(_options, WebhookConnection.Open(url, _options.CertificateAuthorities));

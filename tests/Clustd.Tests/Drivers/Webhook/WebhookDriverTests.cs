@@ -63,17 +63,16 @@ public sealed class WebhookDriverTests : IAsyncDisposable
     [Fact] // Wrong program: keeps in memory alone what it has told, so that a start is never taken back by the process that follows one that died.
     public async Task A_start_is_taken_back_by_the_process_that_comes_after()
     {
+        await using var daemon = FakeDaemon.Start(new FakeDaemonOptions { TellsStateAtOnce = false });
         var receiver = await ReceiverAsync();
-        var first = await ConnectedAsync(Options(receiver));
-        long token = await _daemon.PromoteAsync();
-        receiver.Answer = (_, context) => Receiver.Status(context, 404);
-        await first.DisposeAsync(); // Its own stop was refused: as good as killed.
-        receiver.Answer = (_, context) => Receiver.Status(context, 200);
-        receiver.Requests.Clear();
+        await ConnectedAsync(Options(receiver) with { Name = "first" }, daemon);
+        (await (await daemon.ConnectedAsync()).TriggerAsync(isMaster: true, token: 42)).Error.ShouldBeNull();
+        // What SIGKILL would leave behind. The first one is still there, and must not write into it: hence another name.
+        File.Copy(_scratch.File("data/webhook-first.told"), _scratch.File("data/webhook-second.told"));
 
-        await ConnectedAsync(Options(receiver));
-        (await (await _daemon.ConnectedAsync()).TriggerAsync(isMaster: false, token: token + 7)).Error.ShouldBeNull();
-        receiver.Requests.Last().Headers["Idempotency-Key"].ShouldBe($"default-{token}-stop");
+        await ConnectedAsync(Options(receiver) with { Name = "second" }, daemon);
+        (await (await daemon.ConnectedAsync()).TriggerAsync(isMaster: false, token: 49)).Error.ShouldBeNull();
+        Keys(receiver).ShouldBe(["default-42-start", "default-42-stop"]);
     }
 
     [Fact] // Wrong program: one id per grant, so that a receiver that counts each id once never hears of the second start.
@@ -108,19 +107,35 @@ public sealed class WebhookDriverTests : IAsyncDisposable
     [Fact] // Wrong program: a new id with every process, so that a receiver acts twice on one grant.
     public async Task A_start_that_is_told_by_two_processes_has_one_id()
     {
+        await using var daemon = FakeDaemon.Start(new FakeDaemonOptions { TellsStateAtOnce = false });
         var receiver = await ReceiverAsync();
         receiver.Answer = (_, context) => Receiver.Status(context, 503); // May have acted.
-        var first = await ConnectedAsync(Options(receiver));
-        (await (await _daemon.ConnectedAsync()).TriggerAsync(isMaster: true, token: 42, limitUs: 500_000)).Error.ShouldNotBeNull();
-        string note = File.ReadAllText(_scratch.File("data/webhook-hook.told"));
-        receiver.Answer = (_, context) => Receiver.Status(context, 400);
-        await first.DisposeAsync();
-        File.WriteAllText(_scratch.File("data/webhook-hook.told"), note); // As SIGKILL would have left it.
-        receiver.Answer = (_, context) => Receiver.Status(context, 200);
+        async Task TellAsync(string name)
+        {
+            await ConnectedAsync(Options(receiver) with { Name = name }, daemon);
+            (await (await daemon.ConnectedAsync()).TriggerAsync(isMaster: true, token: 42, limitUs: 500_000)).Error.ShouldNotBeNull();
+        }
 
-        await ConnectedAsync(Options(receiver));
-        (await (await _daemon.ConnectedAsync()).TriggerAsync(isMaster: true, token: 42)).Error.ShouldBeNull();
-        Keys(receiver).Where(key => key.Contains("start")).Distinct().ShouldBe(["default-42-start"]);
+        await TellAsync("first");
+        File.Copy(_scratch.File("data/webhook-first.told"), _scratch.File("data/webhook-second.told"));
+        await TellAsync("second");
+        Keys(receiver).Distinct().ShouldBe(["default-42-start"]);
+        receiver.Answer = (_, context) => Receiver.Status(context, 200);
+    }
+
+    [Fact] // Wrong program: a pager that is down holds the service here.
+    public async Task A_failed_stop_that_nothing_waits_for_is_only_shown()
+    {
+        var receiver = await ReceiverAsync();
+        await ConnectedAsync(Options(receiver) with { Required = false });
+        await _daemon.PromoteAsync();
+        receiver.Answer = (_, context) => Receiver.Status(context, 410);
+        await _daemon.DemoteAsync();
+        (await _daemon.HeardAsync("event")).Parameters.ToString().ShouldNotBeNull().ShouldContain("it answered 410");
+
+        receiver.Answer = (_, context) => Receiver.Status(context, 200);
+        (await (await _daemon.ConnectedAsync()).TriggerAsync(isMaster: false, token: 49)).Error.ShouldBeNull();
+        receiver.Requests.Last().Headers["webhook-id"].ShouldBe("default-1-stop"); // Not forgotten either.
     }
 
     // A wrong address must move the service on, not hold it. Wrong program: tells the stop of what was never started, is refused again, and the service is stuck here.
@@ -400,17 +415,19 @@ public sealed class WebhookDriverTests : IAsyncDisposable
 
     private static WebhookDriverOptions Options(Receiver receiver) => new() { StartUrl = receiver.Url(), StopUrl = receiver.Url(), Secret = Secret, Name = "hook" };
 
-    private async Task<WebhookDriver> ConnectedAsync(WebhookDriverOptions options)
+    private async Task<WebhookDriver> ConnectedAsync(WebhookDriverOptions options, FakeDaemon? daemon = null)
     {
-        var driver = new WebhookDriver(options, Host());
+        var driver = new WebhookDriver(options, Host(daemon ?? _daemon));
         _open.Add(driver);
         await driver.ConnectAsync(TestContext.Current.CancellationToken);
         return driver;
     }
 
-    private DriverHost Host() => new()
+    private DriverHost Host() => Host(_daemon);
+
+    private DriverHost Host(FakeDaemon daemon) => new()
     {
-        Address = new Uri(_daemon.Url).Authority, Secret = _daemon.Options.Secret, DataDirectory = _scratch.File("data"),
+        Address = new Uri(daemon.Url).Authority, Secret = daemon.Options.Secret, DataDirectory = _scratch.File("data"),
         Log = (_, text) => { lock (_log) _log.Add(text); },
     };
 
