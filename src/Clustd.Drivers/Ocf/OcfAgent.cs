@@ -21,7 +21,8 @@ internal sealed class OcfAgent(OcfDriverOptions options, GuardCommand guard, Act
     /// <summary>Runs an action. A code other than 0 is no exception: what it means depends on the action.</summary>
     /// <param name="why">Whose state is acted on; the agent finds it as CLUSTD_*.</param>
     /// <param name="interval">Of a monitor; zero: once.</param>
-    public async Task<OcfExit> CallAsync(string action, Trigger why, string? machine, TimeSpan limit, TimeSpan interval, CancellationToken cancellationToken)
+    /// <param name="family">Takes the processes that it leaves running; null: they live on.</param>
+    public async Task<OcfExit> CallAsync(string action, Trigger why, string? machine, TimeSpan limit, TimeSpan interval, CancellationToken cancellationToken, OcfFamily? family = null)
     {
         if (!File.Exists(options.AgentFile)) return new(OcfExit.None, NotThere);
         string said = "";
@@ -33,7 +34,8 @@ internal sealed class OcfAgent(OcfDriverOptions options, GuardCommand guard, Act
         }
 
         var spec = Describe([options.AgentFile, action], EnvironmentOf(action, why, machine, limit, interval));
-        return await GuardedRun.RunAsync(guard, spec, limit, Hear, cancellationToken).ConfigureAwait(false) switch
+        if (family is not null) spec = family.Held(spec);
+        return await GuardedRun.RunAsync(guard, spec, limit, Hear, cancellationToken, family is null ? null : family.Began).ConfigureAwait(false) switch
         {
             GuardedRunEnd.Ended { Exit.Signal: 0 } end => new(end.Exit.Code, said.Length > 0 || end.Exit.Code is OcfExit.Success or OcfExit.NotRunning ? said : string.Join(" / ", end.Lines.TakeLast(3))),
             GuardedRunEnd.Ended end => new(OcfExit.None, end.Exit.Sentence),

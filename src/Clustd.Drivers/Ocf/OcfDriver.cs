@@ -12,50 +12,70 @@ public sealed class OcfDriver : StateDriver
 
     private readonly OcfDriverOptions _options;
     private readonly OcfAgent _agent;
+    private readonly OcfFamily _family;
     private readonly RestartPolicy _restarts = new();
+    private bool _isOurs; // started by this process, and not stopped since
 
     public OcfDriver(OcfDriverOptions options, DriverHost host)
         : base(options, host, StateDriverTerms.Default with { LookEvery = options.MonitorEvery, LookLimit = LookLimit })
     {
         _options = options;
         _agent = new OcfAgent(options, host.Guard, (level, text) => host.Log(level, $"{options.EffectiveName}: {text}"));
+        _family = new OcfFamily(ended: LookSoon);
     }
 
     protected override string What => _options.Agent.ToString();
+
+    protected override void LeaseChanged(LeaseEnd lease) => _family.LeaseChanged(lease);
 
     protected override async Task MakeAsync(Trigger trigger, CancellationToken cancellationToken)
     {
         var time = new Countdown(trigger.Limit);
         await CheckAsync(trigger, cancellationToken).ConfigureAwait(false);
         OcfAgent.MakeRunFolder();
-        OcfExit exit = await CallAsync("start", trigger, time.Left, cancellationToken).ConfigureAwait(false);
+        OcfExit exit = await CallAsync("monitor", trigger, Least(time.Left / 3, MonitorLimit), cancellationToken).ConfigureAwait(false);
+        if (exit.IsRunning && _isOurs) return;
+        // What an earlier process or somebody else has started is not held by us; what is half there is no ground to start on.
+        if (exit.IsRunning || exit.IsBroken) await StopAsync(trigger, time, cancellationToken).ConfigureAwait(false);
+        await EndFamilyAsync(time.Left, "it is started again").ConfigureAwait(false);
+        _family.LeaseChanged(LeaseEnd);
+        exit = await _agent.CallAsync("start", trigger, Machine, time.Left, TimeSpan.Zero, cancellationToken, _options.HoldsProcesses ? _family : null).ConfigureAwait(false);
         if (!exit.IsSuccess) throw Failed("start", exit, "See what it says, and correct `parameters`.");
         exit = await CallAsync("monitor", trigger, time.Left, cancellationToken).ConfigureAwait(false);
         if (!exit.IsRunning) throw Failed("start", exit, "It says that it has started, and its monitor says otherwise: see its log.");
+        _isOurs = true;
+        _family.Watch();
     }
 
     protected override async Task UnmakeAsync(Trigger trigger, CancellationToken cancellationToken)
     {
         var time = new Countdown(trigger.Limit);
-        // Once the lease is over every millisecond counts, and a wrong parameter has been told long ago.
-        if (!trigger.Kill) await CheckAsync(trigger, cancellationToken).ConfigureAwait(false);
-        OcfExit exit = await CallAsync("stop", trigger, time.Left, cancellationToken).ConfigureAwait(false);
-        if (!exit.IsSuccess && exit.Code != OcfExit.NotRunning) throw Failed("stop", exit, "It may still run: see to it by hand.");
-        if (trigger.Kill) return;
-        exit = await CallAsync("monitor", trigger, time.Left, cancellationToken).ConfigureAwait(false);
-        if (exit.IsRunning || exit.Code == OcfExit.FailedPromoted) throw Failed("stop", exit, "It says that it has stopped, and its monitor says otherwise: see to it by hand.");
+        _isOurs = false;
+        if (trigger.Kill)
+        {
+            // Every millisecond counts, and a wrong parameter has been told long ago. The guard has killed already, or does it beside the agent.
+            Task ended = EndFamilyAsync(Least(time.Left, TimeSpan.FromMicroseconds(LeaseEnd.KillTimeoutUs)), trigger.Reason);
+            OcfExit killed = await CallAsync("stop", trigger, time.Left, cancellationToken).ConfigureAwait(false);
+            await ended.ConfigureAwait(false);
+            EnsureStopped(killed);
+            return;
+        }
+        await CheckAsync(trigger, cancellationToken).ConfigureAwait(false);
+        await StopAsync(trigger, time, cancellationToken).ConfigureAwait(false);
+        await EndFamilyAsync(time.Left, "the agent has stopped it").ConfigureAwait(false);
     }
 
     protected override async Task<string?> FindDriftAsync(Trigger made, CancellationToken cancellationToken)
     {
-        TimeSpan limit = _agent.Metadata?.TimeoutOf("monitor") ?? TimeSpan.FromSeconds(20);
-        OcfExit exit = await _agent.CallAsync("monitor", made, Machine, limit, _options.MonitorEvery, cancellationToken).ConfigureAwait(false);
-        // On a standby only that it runs is of interest: that it is not installed there, or badly set up, is no news every ten seconds.
+        // To a standby interval 0 is told, a probe: that something is not installed there, or badly set up, is no news every ten seconds.
+        TimeSpan interval = made.IsMaster ? _options.MonitorEvery : TimeSpan.Zero;
+        OcfExit exit = await _agent.CallAsync("monitor", made, Machine, MonitorLimit, interval, cancellationToken).ConfigureAwait(false);
         if (!made.IsMaster) return exit.IsRunning ? $"{What} runs here, where it must not." : null;
         if (exit.IsRunning) return null;
-        if (exit.Code != OcfExit.NotRunning) throw Failed("monitor", exit, "It is watched further; after three such answers in a row the service moves.");
-        string drift = $"{What} does not run any more{(exit.Reason.Length == 0 ? "" : $" ({exit.Reason})")}.";
-        if (_restarts.Ended(DriverClock.NowUs, drift.TrimEnd('.')) is not RestartDecision.GiveUp gaveUp) return drift;
+        if (exit.Code != OcfExit.NotRunning && !exit.IsBroken) throw Failed("monitor", exit, "It is watched further; after three such answers in a row the service moves.");
+        string said = exit.Reason.Length == 0 ? "" : $" ({exit.Reason.TrimEnd('.')})";
+        string drift = exit.Code == OcfExit.NotRunning ? $"{What} does not run any more{said}." : $"{What} has failed: {exit.Sentence.TrimEnd('.')}.";
+        if (_restarts.Ended(DriverClock.NowUs, exit.Sentence.TrimEnd('.')) is not RestartDecision.GiveUp gaveUp) return drift;
         if (Required) await ReportFailedAsync(made.Service, $"{What} {gaveUp.Reason}", cancellationToken).ConfigureAwait(false);
         throw new DriverFailedException($"{What} {gaveUp.Reason}. See why it does not stay.");
     }
@@ -112,6 +132,28 @@ public sealed class OcfDriver : StateDriver
         OcfExit.Unimplemented => new(FindingLevel.Good, "validate-all", "the agent has none"),
         _ => new(FindingLevel.Bad, "validate-all", $"The agent does not accept its parameters: {exit.Sentence}. Correct what it names."),
     };
+
+    private TimeSpan MonitorLimit => _agent.Metadata?.TimeoutOf("monitor") ?? TimeSpan.FromSeconds(20);
+
+    private static TimeSpan Least(TimeSpan one, TimeSpan other) => one < other ? one : other;
+
+    private async Task StopAsync(Trigger trigger, Countdown time, CancellationToken cancellationToken)
+    {
+        EnsureStopped(await CallAsync("stop", trigger, time.Left, cancellationToken).ConfigureAwait(false));
+        OcfExit exit = await CallAsync("monitor", trigger, time.Left, cancellationToken).ConfigureAwait(false);
+        if (exit.IsRunning || exit.Code == OcfExit.FailedPromoted) throw Failed("stop", exit, "It says that it has stopped, and its monitor says otherwise: see to it by hand.");
+    }
+
+    private void EnsureStopped(OcfExit exit)
+    {
+        if (!exit.IsSuccess && exit.Code != OcfExit.NotRunning) throw Failed("stop", exit, "It may still run: see to it by hand.");
+    }
+
+    private async Task EndFamilyAsync(TimeSpan limit, string reason)
+    {
+        if (await _family.EndAsync(limit, reason).ConfigureAwait(false) is { } left)
+            throw new DriverFailedException($"Cannot stop {What}: still running is {left}. It does not end when killed (it hangs in the kernel). End it by hand.");
+    }
 
     private async Task CheckAsync(Trigger trigger, CancellationToken cancellationToken)
     {

@@ -2,7 +2,7 @@ using System.Text;
 
 namespace Clustd.Drivers.Ocf;
 
-/// <summary>The OCF driver: a resource agent of Pacemaker's world, started and stopped without Pacemaker. That it has stopped anything is its own word: best effort.</summary>
+/// <summary>The OCF driver: a resource agent of Pacemaker's world, started and stopped without Pacemaker. Its processes are gone for certain when the lease is over; that nothing else is left is its own word: best effort.</summary>
 public sealed record OcfDriverOptions : DriverOptions
 {
     public override string Kind => "ocf";
@@ -21,6 +21,9 @@ public sealed record OcfDriverOptions : DriverOptions
     /// <summary>How closely it looks: OCF_CHECK_LEVEL. What it means stands in the agent's meta-data.</summary>
     public int CheckLevel { get; init; }
 
+    /// <summary>What a start leaves running is held by a guard, and killed when the lease is over. False: it lives on, as under Pacemaker.</summary>
+    public bool HoldsProcesses { get; init; } = true;
+
     /// <summary>Folder with <c>resource.d</c> and <c>lib</c>.</summary>
     public string Root { get; init; } = "/usr/lib/ocf";
 
@@ -32,7 +35,7 @@ public sealed record OcfDriverOptions : DriverOptions
     protected override bool PrintMembers(StringBuilder builder)
     {
         base.PrintMembers(builder);
-        builder.Append($", Agent = {Agent}, MonitorEvery = {MonitorEvery}, CheckLevel = {CheckLevel}, Root = {Root}");
+        builder.Append($", Agent = {Agent}, MonitorEvery = {MonitorEvery}, CheckLevel = {CheckLevel}, HoldsProcesses = {HoldsProcesses}, Root = {Root}");
         return true;
     }
 }

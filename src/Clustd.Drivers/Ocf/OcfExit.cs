@@ -5,7 +5,7 @@ namespace Clustd.Drivers.Ocf;
 /// <param name="Reason">What it said about it, or what became of it; may be empty.</param>
 internal sealed record OcfExit(int Code, string Reason)
 {
-    public const int Success = 0, Unimplemented = 3, NotRunning = 7, RunningPromoted = 8, FailedPromoted = 9;
+    public const int Success = 0, Failed = 1, Unimplemented = 3, NotRunning = 7, RunningPromoted = 8, FailedPromoted = 9;
 
     /// <summary>It was killed, or could not be run.</summary>
     public const int None = -1;
@@ -14,6 +14,9 @@ internal sealed record OcfExit(int Code, string Reason)
 
     /// <summary>A monitor's word that it runs and is well.</summary>
     public bool IsRunning => Code is Success or RunningPromoted;
+
+    /// <summary>A monitor's word that it is neither well nor gone, or no word at all: a stop may mend it. With other codes something else is missing.</summary>
+    public bool IsBroken => Code is Failed or FailedPromoted or None;
 
     /// <summary>"exit code 6 (OCF_ERR_CONFIGURED, the parameters are wrong): Setup problem: ...".</summary>
     public string Sentence

@@ -15,19 +15,22 @@ internal abstract record GuardedRunEnd
 }
 
 /// <summary>
-/// Runs a script under a guard to its end. One that does not end in time, or is given up, is killed with all its descendants; what it leaves in the background when it ends by itself lives on.
+/// Runs a script under a guard to its end. One that does not end in time, or is given up, is killed with all its descendants; what it leaves in the background when it ends by itself lives on, or is held: <see cref="GuardSpec.HoldsTheRest"/>.
 /// </summary>
 internal static class GuardedRun
 {
     // How long before its limit it is sent TERM, so that it can clean up before the KILL.
     private static readonly TimeSpan CourtesyMax = TimeSpan.FromSeconds(1);
 
+    /// <param name="started">Takes the guard's end at once: who holds what the command leaves renews the lease and ends it.</param>
     /// <exception cref="OperationCanceledException">Given up; nothing of it runs any more, or that could not be brought about.</exception>
-    public static async Task<GuardedRunEnd> RunAsync(GuardCommand guard, GuardSpec spec, TimeSpan limit, Action<string> output, CancellationToken cancellationToken)
+    public static async Task<GuardedRunEnd> RunAsync(GuardCommand guard, GuardSpec spec, TimeSpan limit, Action<string> output, CancellationToken cancellationToken,
+        Action<GuardedProcess>? started = null)
     {
         cancellationToken.ThrowIfCancellationRequested();
         long end = Clustd.Client.DriverClock.NowUs + (long)limit.TotalMicroseconds;
         var process = GuardedProcess.Start(guard, spec, output);
+        started?.Invoke(process);
         await using var _ = cancellationToken.Register(process.Kill).ConfigureAwait(false);
         var courtesy = limit / 4 < CourtesyMax ? limit / 4 : CourtesyMax;
         bool timedOut = await Task.WhenAny(process.Exited, process.Gone, Task.Delay(limit - courtesy)).ConfigureAwait(false) is var first

@@ -14,10 +14,11 @@ internal sealed class OcfKind() : DriverKind("ocf", "{ agent: 'ocf:heartbeat:Dum
     private static readonly DurationKey Monitor = new(SectionName, "monitor", TimeSpan.FromSeconds(10), TimeSpan.FromSeconds(1), TimeSpan.FromHours(1),
         "How often the agent is asked whether it runs.", "10s");
     private static readonly NumberKey CheckLevel = new(SectionName, "check_level", 0, 0, 100, "How closely it looks then: OCF_CHECK_LEVEL of its meta-data.", "10");
+    private static readonly SwitchKey HoldProcesses = new(SectionName, "hold_processes", true, "What a start leaves running is killed when the lease is over; false: it lives on.", "false");
     private static readonly SwitchKey Unlisted = new(SectionName, "unlisted", false, "Also an agent of which nobody has found out whether it works without Pacemaker.", "true");
     private static readonly TextKey Root = new(SectionName, "root", TextForm.Path, "/usr/lib/ocf", "Folder that holds `resource.d` and `lib`.", "/usr/lib/ocf");
 
-    public override IReadOnlyList<ConfigKey> OwnKeys => [Agent, Parameters, Secrets, Monitor, CheckLevel, Unlisted, Root];
+    public override IReadOnlyList<ConfigKey> OwnKeys => [Agent, Parameters, Secrets, Monitor, CheckLevel, HoldProcesses, Unlisted, Root];
 
     public override DriverOptions Read(DriverReading reading)
     {
@@ -29,6 +30,7 @@ internal sealed class OcfKind() : DriverKind("ocf", "{ agent: 'ocf:heartbeat:Dum
             Parameters = ReadParameters(reading),
             MonitorEvery = section.Duration(Monitor),
             CheckLevel = section.Number(CheckLevel),
+            HoldsProcesses = section.Switch(HoldProcesses),
             Root = Path.Combine(reading.Folder, section.Text(Root)!),
         };
     }

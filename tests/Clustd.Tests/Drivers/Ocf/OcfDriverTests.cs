@@ -13,7 +13,7 @@ namespace Clustd.Tests.Drivers.Ocf;
 [Collection("processes")]
 public sealed class OcfDriverTests : IAsyncDisposable
 {
-    private readonly FakeDaemon _daemon = FakeDaemon.Start();
+    private FakeDaemon _daemon = FakeDaemon.Start();
     private readonly Scratch _scratch = new();
     private readonly List<string> _log = [];
     private OcfDriver? _driver;
@@ -62,10 +62,9 @@ public sealed class OcfDriverTests : IAsyncDisposable
         IsAlive(pid).ShouldBeTrue(); // The start script has long ended: what it left in the background lives on.
         Signal(pid, LinuxCalls.SIGKILL);
         // Its pid file without its process: to this agent that is a failure, and not "does not run".
-        (await _daemon.FailureAsync()).Reason.ShouldContain("monitor failed: exit code 1 (OCF_ERR_GENERIC");
-        await _daemon.DemoteAsync();
-        await _daemon.PromoteAsync();
-        pid = await _scratch.PidIn("pid");
+        (await _daemon.HeardAsync("health")).Parameters.ToString().ShouldNotBeNull().ShouldContain("ocf:heartbeat:anything has failed: exit code 1 (OCF_ERR_GENERIC");
+        int dead = pid;
+        await Eventually(() => File.Exists(_scratch.File("pid")) && int.TryParse(File.ReadAllText(_scratch.File("pid")), out pid) && pid != dead, "the process to be started again");
         await _daemon.DemoteAsync();
         IsAlive(pid).ShouldBeFalse();
     }
@@ -127,15 +126,96 @@ public sealed class OcfDriverTests : IAsyncDisposable
         Write("stop", "rm -f $OCF_RESKEY_state; exit 0");
     }
 
-    [Fact] // Wrong program: starts again what has failed, though it may still be half there; or never gives it up.
-    public async Task A_monitor_that_fails_is_told_and_then_moves_the_service()
+    [Fact] // Wrong program: starts on top of what has failed, though it may still be half there; or only tells.
+    public async Task What_has_failed_is_stopped_and_started_again()
     {
         await ConnectedAsync(Own("monitor", "test -e $OCF_RESKEY_state.sick && exit 1; test -e $OCF_RESKEY_state || exit 7"));
+        Write("stop", "rm -f $OCF_RESKEY_state $OCF_RESKEY_state.sick; exit 0");
         await _daemon.PromoteAsync();
+        File.Delete(_scratch.File("state.calls"));
         File.WriteAllText(_scratch.File("state.sick"), "");
-        (await _daemon.HeardAsync("health")).Parameters.ToString().ShouldNotBeNull().ShouldContain("monitor failed: exit code 1");
-        (await _daemon.FailureAsync()).Reason.ShouldContain("monitor failed: exit code 1 (OCF_ERR_GENERIC");
+        (await _daemon.HeardAsync("health")).Parameters.ToString().ShouldNotBeNull().ShouldContain("ocf:test:Thing has failed: exit code 1");
+        await Eventually(() => Calls().Count(call => call == "start") == 1, "the agent to be started again");
+        Calls().Where(call => call != "monitor").ShouldBe(["stop", "start"]);
+        (await _daemon.HeardAsync("health", after: 1)).Parameters.ToString().ShouldNotBeNull().ShouldContain("true");
+    }
+
+    [Fact] // Wrong program: a stop and a start for what they cannot mend.
+    public async Task What_a_restart_cannot_mend_is_told_and_then_moves_the_service()
+    {
+        await ConnectedAsync(Own("monitor", "test -e $OCF_RESKEY_state.sick && exit 5; test -e $OCF_RESKEY_state || exit 7"));
+        await _daemon.PromoteAsync();
+        File.Delete(_scratch.File("state.calls"));
+        File.WriteAllText(_scratch.File("state.sick"), "");
+        (await _daemon.FailureAsync()).Reason.ShouldContain("monitor failed: exit code 5 (OCF_ERR_INSTALLED");
+        Calls().Distinct().ShouldBe(["monitor"]);
         File.Delete(_scratch.File("state.sick"));
+    }
+
+    [Fact] // Wrong program: takes over what it does not hold, so that it outlives the lease.
+    public async Task What_runs_already_when_this_process_starts_it_is_stopped_first()
+    {
+        await ConnectedAsync(Own("start", "touch $OCF_RESKEY_state"), tellsStateAtOnce: false);
+        File.WriteAllText(_scratch.File("state"), "");
+        await _daemon.PromoteAsync();
+        Calls().ShouldBe(["monitor", "stop", "monitor", "start", "monitor"]);
+    }
+
+    [Fact] // Two masters. Wrong program: leaves the processes to the agent's stop, which hangs.
+    public async Task At_the_end_of_the_lease_its_processes_are_gone_whatever_the_agent_does()
+    {
+        await ConnectedAsync(Own("start", $"{_scratch.Daemonized("app")}; while [ ! -s {_scratch.File("app")} ]; do sleep 0.02; done; touch $OCF_RESKEY_state"));
+        await _daemon.PromoteAsync();
+        int pid = await _scratch.PidIn("app");
+        await Eventually(() => Calls().Count(call => call == "monitor") > 5, "some looks"); // The lease is renewed meanwhile.
+        IsAlive(pid).ShouldBeTrue();
+        Write("stop", "sleep 1000");
+        _daemon.Grants = false;
+        var clock = Stopwatch.StartNew();
+        await Eventually(() => !IsAlive(pid), "the process to be killed");
+        clock.Elapsed.ShouldBeLessThan(TimeSpan.FromSeconds(2.5)); // 0.9 s of lease and 0.5 s to kill, and what a loaded machine takes.
+        Write("stop", "rm -f $OCF_RESKEY_state; exit 0");
+    }
+
+    [Fact] // Wrong program: believes that what the agent has stopped is all that it has started.
+    public async Task What_a_stop_leaves_running_is_killed()
+    {
+        await ConnectedAsync(Own("start", $"{_scratch.Daemonized("app")}; touch $OCF_RESKEY_state"));
+        await _daemon.PromoteAsync();
+        int pid = await _scratch.PidIn("app");
+        await _daemon.DemoteAsync();
+        IsAlive(pid).ShouldBeFalse();
+    }
+
+    [Fact]
+    public async Task What_a_failed_start_leaves_running_is_killed()
+    {
+        await ConnectedAsync(Own("start", $"{_scratch.Daemonized("app")}; while [ ! -s {_scratch.File("app")} ]; do sleep 0.02; done; exit 1"));
+        await _daemon.PromoteAsync().ShouldThrowAsync<TriggerFailedException>();
+        int pid = await _scratch.PidIn("app");
+        await Eventually(() => !IsAlive(pid), "the process to be killed");
+    }
+
+    [Fact]
+    public async Task Its_processes_live_on_if_the_file_says_so()
+    {
+        await ConnectedAsync(Own("start", $"{_scratch.Daemonized("app")}; touch $OCF_RESKEY_state") with { HoldsProcesses = false });
+        await _daemon.PromoteAsync();
+        int pid = await _scratch.PidIn("app");
+        await _daemon.DemoteAsync();
+        IsAlive(pid).ShouldBeTrue();
+        Signal(pid, LinuxCalls.SIGKILL);
+    }
+
+    [Fact] // Wrong program: waits for the next look.
+    public async Task That_its_processes_have_ended_is_seen_at_once()
+    {
+        await ConnectedAsync(Own("start", $"setsid sh -c 'echo $$ > {_scratch.File("app")}; exec sleep 1000' & touch $OCF_RESKEY_state") with { MonitorEvery = TimeSpan.FromHours(1) });
+        Write("monitor", $"test -e $OCF_RESKEY_state || exit 7; kill -0 $(cat {_scratch.File("app")}) || exit 7");
+        await _daemon.PromoteAsync();
+        int first = await _scratch.PidIn("app");
+        Signal(first, LinuxCalls.SIGKILL);
+        await Eventually(() => int.TryParse(File.ReadAllText(_scratch.File("app")), out int pid) && pid != first && IsAlive(pid), "the process to be started again");
     }
 
     [Fact]
@@ -192,8 +272,13 @@ public sealed class OcfDriverTests : IAsyncDisposable
         options.Unprinted.ShouldContain("password=sesame");
     }
 
-    private async Task ConnectedAsync(OcfDriverOptions options, GuardCommand? guard = null)
+    private async Task ConnectedAsync(OcfDriverOptions options, GuardCommand? guard = null, bool tellsStateAtOnce = true)
     {
+        if (!tellsStateAtOnce)
+        {
+            await _daemon.DisposeAsync();
+            _daemon = FakeDaemon.Start(new FakeDaemonOptions { TellsStateAtOnce = false });
+        }
         _driver = new OcfDriver(options, Host(guard));
         await _driver.ConnectAsync(TestContext.Current.CancellationToken);
     }
@@ -225,6 +310,7 @@ public sealed class OcfDriverTests : IAsyncDisposable
         string file = Path.Combine(folder, "Thing");
         File.WriteAllText(file, $$"""
             #!/bin/sh
+            echo $1 >> {{_scratch.File("state.calls")}}
             test -e {{folder}}/$1.sh && . {{folder}}/$1.sh
             case $1 in
                 start) touch $OCF_RESKEY_state ;;
@@ -242,6 +328,9 @@ public sealed class OcfDriverTests : IAsyncDisposable
             Parameters = new Dictionary<string, string> { ["state"] = _scratch.File("state") },
         };
     }
+
+    // The actions that were called, but meta-data.
+    private string[] Calls() => File.Exists(_scratch.File("state.calls")) ? [.. File.ReadAllLines(_scratch.File("state.calls")).Where(call => call != "meta-data")] : [];
 
     private void Write(string action, string script) => File.WriteAllText(_scratch.File($"ocf/resource.d/test/{action}.sh"), script + "\n");
 
