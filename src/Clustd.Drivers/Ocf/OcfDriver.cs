@@ -10,6 +10,9 @@ public sealed class OcfDriver : StateDriver
     // An action bounds itself by what the agent's meta-data says; a trigger cancels a look at any time.
     private static readonly TimeSpan LookLimit = TimeSpan.FromHours(2);
 
+    // From TERM to seen gone, for what an agent has left running although it says that it has stopped.
+    private static readonly TimeSpan RestLimit = TimeSpan.FromSeconds(1);
+
     private readonly OcfDriverOptions _options;
     private readonly OcfAgent _agent;
     private readonly OcfFamily _family;
@@ -37,7 +40,7 @@ public sealed class OcfDriver : StateDriver
         if (exit.IsRunning && _isOurs) return;
         // What an earlier process or somebody else has started is not held by us; what is half there is no ground to start on.
         if (exit.IsRunning || exit.IsBroken) await StopAsync(trigger, time, cancellationToken).ConfigureAwait(false);
-        await EndFamilyAsync(time.Left, "it is started again").ConfigureAwait(false);
+        await EndFamilyAsync(Least(time.Left, RestLimit), "it is started again").ConfigureAwait(false);
         _family.LeaseChanged(LeaseEnd);
         exit = await _agent.CallAsync("start", trigger, Machine, time.Left, TimeSpan.Zero, cancellationToken, _options.HoldsProcesses ? _family : null).ConfigureAwait(false);
         if (!exit.IsSuccess) throw Failed("start", exit, "See what it says, and correct `parameters`.");
@@ -62,7 +65,7 @@ public sealed class OcfDriver : StateDriver
         }
         await CheckAsync(trigger, cancellationToken).ConfigureAwait(false);
         await StopAsync(trigger, time, cancellationToken).ConfigureAwait(false);
-        await EndFamilyAsync(time.Left, "the agent has stopped it").ConfigureAwait(false);
+        await EndFamilyAsync(Least(time.Left, RestLimit), "the agent has stopped it").ConfigureAwait(false);
     }
 
     protected override async Task<string?> FindDriftAsync(Trigger made, CancellationToken cancellationToken)
