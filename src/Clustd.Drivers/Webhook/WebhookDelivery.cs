@@ -7,7 +7,7 @@ using Clustd.Client;
 namespace Clustd.Drivers.Webhook;
 
 /// <summary>Delivers one event: tries until the receiver has taken it, refuses it for good, or the time is up. Every attempt has the same id and body, so a receiver can tell that it has acted already.</summary>
-internal sealed class WebhookDelivery(WebhookDriverOptions options, HttpClient http) : IDisposable
+internal sealed class WebhookDelivery(WebhookDriverOptions options)
 {
     public static readonly TimeSpan PauseFirst = TimeSpan.FromMilliseconds(100), PauseMax = TimeSpan.FromSeconds(5);
 
@@ -22,10 +22,11 @@ internal sealed class WebhookDelivery(WebhookDriverOptions options, HttpClient h
     public async Task DeliverAsync(Uri url, WebhookEvent told, TimeSpan limit, CancellationToken cancellationToken)
     {
         long end = DriverClock.NowUs + (long)limit.TotalMicroseconds;
+        using HttpClient http = WebhookConnection.Open(url, options.CertificateAuthorities);
         string what = $"the webhook at {WebhookDriverOptions.Shown(url)} did not take '{told.Id}'";
         for (int attempt = 1; ; attempt++)
         {
-            Answer answer = await TryAsync(url, told, Left(end), cancellationToken).ConfigureAwait(false);
+            Answer answer = await TryAsync(http, url, told, Left(end), cancellationToken).ConfigureAwait(false);
             if (answer.IsTaken) return;
             if (answer.IsFinal) throw new DriverFailedException($"{Upper(what)}: {answer.Text}. {answer.ToDo}");
             TimeSpan pause = answer.RetryAfter is { } asked && asked > Pause(attempt) ? asked : Pause(attempt);
@@ -39,8 +40,6 @@ internal sealed class WebhookDelivery(WebhookDriverOptions options, HttpClient h
         }
     }
 
-    public void Dispose() => http.Dispose();
-
     // Doubles; and at random between half and all of it, so that many senders do not come back at once.
     private static TimeSpan Pause(int attempt)
     {
@@ -48,7 +47,7 @@ internal sealed class WebhookDelivery(WebhookDriverOptions options, HttpClient h
         return TimeSpan.FromMilliseconds(full * (0.5 + Random.Shared.NextDouble() / 2));
     }
 
-    private async Task<Answer> TryAsync(Uri url, WebhookEvent told, TimeSpan left, CancellationToken cancellationToken)
+    private async Task<Answer> TryAsync(HttpClient http, Uri url, WebhookEvent told, TimeSpan left, CancellationToken cancellationToken)
     {
         TimeSpan time = left < options.AttemptTimeout ? left : options.AttemptTimeout;
         using var limit = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);

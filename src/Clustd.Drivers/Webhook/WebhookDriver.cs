@@ -48,7 +48,7 @@ public sealed class WebhookDriver : DriverMachine, ITestableDriver
         ToldStart? before = _note.Last;
         ToldStart told = _note.Begin(trigger.Token);
         if (_options.StartUrl is not { } url) return;
-        using var delivery = Delivery(url);
+        var delivery = new WebhookDelivery(_options);
         try
         {
             await delivery.DeliverAsync(url, Event(trigger, told), LimitOf(trigger), cancellationToken).ConfigureAwait(false);
@@ -70,7 +70,7 @@ public sealed class WebhookDriver : DriverMachine, ITestableDriver
         {
             if (_options.StopUrl is { } url)
             {
-                using var delivery = Delivery(url);
+                var delivery = new WebhookDelivery(_options);
                 await delivery.DeliverAsync(url, Event(trigger, told), LimitOf(trigger), cancellationToken).ConfigureAwait(false);
                 Taken(url, trigger, told);
             }
@@ -97,8 +97,6 @@ public sealed class WebhookDriver : DriverMachine, ITestableDriver
             // The log has it.
         }
     }
-
-    private WebhookDelivery Delivery(Uri url) => new(_options, WebhookConnection.Open(url, _options.CertificateAuthorities));
 
     private WebhookEvent Event(Trigger trigger, ToldStart told) => WebhookEvent.Of(trigger, told.Round, Machine, _options.Cluster, DateTimeOffset.UtcNow);
 

@@ -140,14 +140,19 @@ public sealed class WebhookDriverTests : IAsyncDisposable
 
     // A wrong address must move the service on, not hold it. Wrong program: tells the stop of what was never started, is refused again, and the service is stuck here.
     [Theory]
-    [InlineData(404)]
-    [InlineData(0)]
-    public async Task A_start_that_the_receiver_never_had_is_not_taken_back(int status)
+    [InlineData("refused")]
+    [InlineData("not reached")]
+    [InlineData("no authorities")]
+    public async Task A_start_that_the_receiver_never_had_is_not_taken_back(string why)
     {
         var receiver = await ReceiverAsync();
-        receiver.Answer = (_, context) => Receiver.Status(context, status);
-        var options = status == 0 ? Options(receiver) with { StartUrl = new Uri("http://127.0.0.1:9/") } : Options(receiver);
-        await ConnectedAsync(options);
+        receiver.Answer = (_, context) => Receiver.Status(context, 404);
+        await ConnectedAsync(why switch
+        {
+            "not reached" => Options(receiver) with { StartUrl = new Uri("http://127.0.0.1:9/") },
+            "no authorities" => Options(receiver) with { CertificateAuthorities = _scratch.File("nowhere.pem") },
+            _ => Options(receiver),
+        });
         var connection = await _daemon.ConnectedAsync();
         (await connection.TriggerAsync(isMaster: true, token: 42, limitUs: 500_000)).Error.ShouldNotBeNull();
         (await connection.TriggerAsync(isMaster: false, token: 42)).Error.ShouldBeNull();
