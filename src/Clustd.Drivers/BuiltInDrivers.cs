@@ -1,7 +1,9 @@
 using Clustd.Client;
 using Clustd.Drivers.Fencing;
+using Clustd.Drivers.Ocf;
 using Clustd.Drivers.Shell;
 using Clustd.Drivers.Vip;
+using Clustd.Drivers.Webhook;
 
 namespace Clustd.Drivers;
 
@@ -14,6 +16,8 @@ public static class BuiltInDrivers
         ShellDriverOptions shell => new ShellDriver(shell, host),
         VipDriverOptions vip => new VipDriver(vip, host),
         FenceDriverOptions fence => new FenceDriver(fence, host),
+        WebhookDriverOptions webhook => new WebhookDriver(webhook, host),
+        OcfDriverOptions ocf => new OcfDriver(ocf, host),
         _ => throw new ArgumentException($"There is no driver for {options.GetType().Name}: it is not in the list of built-in drivers. Add it there."),
     };
 }

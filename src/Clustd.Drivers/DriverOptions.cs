@@ -54,6 +54,9 @@ public sealed record DriverHost
     /// <summary>Takes one line; it is called from any thread and must not block for long.</summary>
     public Action<DriverLogLevel, string> Log { get; init; } = (_, _) => { };
 
+    /// <summary>Where a driver may keep a note over a restart of its process. Null: nowhere.</summary>
+    public string? DataDirectory { get; init; }
+
     /// <summary>How this driver presents itself.</summary>
     public DriverClient ClientOf(DriverOptions options) => new()
     {

@@ -9,7 +9,7 @@ namespace Clustd.Drivers;
 /// apps run on, and so that a user's script cannot hurt the daemon. Talks to the daemon only through the SDK.
 /// </summary>
 /// <param name="host">Whom the drivers talk to, with which secret, and where they log.</param>
-/// <param name="dataDirectory">Holds <c>drivers.lock</c>.</param>
+/// <param name="dataDirectory">Holds <c>drivers.lock</c>, and what drivers note.</param>
 /// <param name="drivers">From the file.</param>
 public sealed class DriverProcess(DriverHost host, string dataDirectory, IReadOnlyList<DriverOptions> drivers)
 {
@@ -31,7 +31,7 @@ public sealed class DriverProcess(DriverHost host, string dataDirectory, IReadOn
         using var interrupt = StopOn(PosixSignal.SIGINT, stop);
 
         // Stops descend, so the list ascends and is walked backwards at the end.
-        var machines = drivers.OrderBy(options => options.Order).Select(options => BuiltInDrivers.Create(options, host)).ToList();
+        var machines = drivers.OrderBy(options => options.Order).Select(options => BuiltInDrivers.Create(options, host with { DataDirectory = dataDirectory })).ToList();
         host.Log(DriverLogLevel.Info, $"{machines.Count} driver{(machines.Count == 1 ? "" : "s")} for the daemon at {host.Address}");
         await Task.WhenAll(machines.Select(machine => KeepConnectedAsync(machine, stop.Token))).ConfigureAwait(false);
 

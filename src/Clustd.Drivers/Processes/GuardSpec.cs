@@ -23,6 +23,11 @@ internal sealed record GuardSpec
     public bool IsScript { get; init; }
 
     /// <summary>
+    /// A command that is to end well, and what it leaves in the background is the app: held as an app is, until nothing of it is left. If the command fails, the rest goes with it.
+    /// </summary>
+    public bool HoldsTheRest { get; init; }
+
+    /// <summary>
     /// The app gets the driver's own stdin, stdout and stderr, which the guard finds as descriptors 3 to 5, and nothing of its output passes through
     /// the guard. Otherwise stdin is /dev/null, and the output comes line by line.
     /// </summary>

@@ -10,9 +10,6 @@ namespace Clustd.Drivers.Shell;
 internal sealed class ScriptPair(
     string name, string? start, string? stop, GuardCommand guard, Func<Trigger, string, GuardSpec> describe, Action<string> output, Action<DriverLogLevel, string> log)
 {
-    // How long before its limit a script is sent TERM, so that it can clean up before the KILL.
-    private static readonly TimeSpan CourtesyMax = TimeSpan.FromSeconds(1);
-
     private bool _isClean; // whether this process has seen to it that nothing of an earlier one still runs
     private long? _startedToken;
 
@@ -49,33 +46,16 @@ internal sealed class ScriptPair(
 
     private async Task RunAsync(string which, string script, Trigger trigger, CancellationToken cancellationToken)
     {
-        cancellationToken.ThrowIfCancellationRequested();
-        long limit = DriverClock.NowUs + (long)trigger.Limit.TotalMicroseconds;
-        var process = GuardedProcess.Start(guard, describe(trigger, script), output);
-        await using var _ = cancellationToken.Register(process.Kill).ConfigureAwait(false);
-        var courtesy = trigger.Limit / 4 < CourtesyMax ? trigger.Limit / 4 : CourtesyMax;
-        bool timedOut = await Task.WhenAny(process.Exited, process.Gone, Task.Delay(trigger.Limit - courtesy)).ConfigureAwait(false) is var first
-            && first != process.Exited && first != process.Gone;
-        if (timedOut) process.Stop(limit, $"no end within {trigger.Limit.TotalSeconds:0.###} s");
-        await Task.WhenAny(process.Exited, process.Gone).ConfigureAwait(false);
-        if (timedOut || cancellationToken.IsCancellationRequested)
+        switch (await GuardedRun.RunAsync(guard, describe(trigger, script), trigger.Limit, output, cancellationToken).ConfigureAwait(false))
         {
-            GuardedEnd end = await process.Gone.ConfigureAwait(false);
-            cancellationToken.ThrowIfCancellationRequested();
-            string fate = end.IsProven ? "it was killed with all that it started" : $"it was killed, but still running is {end.Left}";
-            throw new AppFailedException(
-                $"{which} script of '{name}' did not end within {trigger.Limit.TotalSeconds:0.###} s: {fate}. Make it faster, or raise the timeout of the service.");
-        }
-        if (!process.Exited.IsCompletedSuccessfully)
-        {
-            string reason = process.Started.Exception?.InnerException?.Message ?? (await process.Gone.ConfigureAwait(false)).Reason;
-            throw new AppFailedException($"{which} script of '{name}' could not be run: {reason}");
-        }
-        ChildExit exit = await process.Exited.ConfigureAwait(false);
-        if (!exit.Succeeded)
-        {
-            string lines = process.LastLines is { Count: > 0 } last ? $" Its last lines: {string.Join(" / ", last)}" : "";
-            throw new AppFailedException($"{which} script of '{name}' failed: {exit.Sentence}.{lines}");
+            case GuardedRunEnd.TimedOut end:
+                throw new AppFailedException(
+                    $"{which} script of '{name}' did not end within {trigger.Limit.TotalSeconds:0.###} s: {end.Fate}. Make it faster, or raise the timeout of the service.");
+            case GuardedRunEnd.NotRun end:
+                throw new AppFailedException($"{which} script of '{name}' could not be run: {end.Reason}");
+            case GuardedRunEnd.Ended { Exit.Succeeded: false } end:
+                string lines = end.Lines is { Count: > 0 } last ? $" Its last lines: {string.Join(" / ", last)}" : "";
+                throw new AppFailedException($"{which} script of '{name}' failed: {end.Exit.Sentence}.{lines}");
         }
     }
 }

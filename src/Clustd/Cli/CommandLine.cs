@@ -1,6 +1,7 @@
 using System.CommandLine;
 using System.CommandLine.Help;
 using Clustd.Config;
+using Clustd.Drivers;
 
 namespace Clustd.Cli;
 

@@ -1,4 +1,5 @@
 using System.Globalization;
+using Clustd.Drivers;
 
 namespace Clustd.Config;
 

@@ -1,3 +1,5 @@
+using Clustd.Drivers;
+
 namespace Clustd.Config;
 
 /// <summary>Reads `services:`.</summary>

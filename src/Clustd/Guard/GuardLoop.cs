@@ -12,6 +12,7 @@ internal sealed class GuardLoop(GuardSpec spec, byte[] behindSpec, IReadOnlyList
 {
     private const long StoppingLookMicros = 2_000;   // how often to look whether everybody is gone
     private const long IdleLookMicros = 1_000_000;   // how often to reap what the app orphaned
+    private const long RestLookMicros = 50_000;      // the same where a script waits for their end by `kill -0`, which a zombie answers
     private const long StuckAfterMicros = 500_000;   // KILL acts within this time, unless the kernel or a permission is in the way
     private const int DrainReadsMax = 16;
 
@@ -206,8 +207,10 @@ internal sealed class GuardLoop(GuardSpec spec, byte[] behindSpec, IReadOnlyList
             _letGo = true;
             Say("done");
         }
-        else _schedule.EndSoon(Now, "the app has ended, what it left behind goes too");
+        else if (!IsHoldingTheRest) _schedule.EndSoon(Now, "the app has ended, what it left behind goes too");
     }
+
+    private bool IsHoldingTheRest => spec.HoldsTheRest && _exit is { Succeeded: true } && !_schedule.IsEnding;
 
     private void Wait()
     {
@@ -230,6 +233,7 @@ internal sealed class GuardLoop(GuardSpec spec, byte[] behindSpec, IReadOnlyList
 
     private long LookMicros => _exit is null && !_schedule.IsEnding ? (_appEvents >= 0 ? IdleLookMicros : StoppingLookMicros)
         : _letGo ? IdleLookMicros
+        : IsHoldingTheRest ? RestLookMicros
         : StoppingLookMicros;
 
     private void Finish()
@@ -250,7 +254,7 @@ internal sealed class GuardLoop(GuardSpec spec, byte[] behindSpec, IReadOnlyList
     {
         _saidEnding = true;
         // After the app has ended by itself its exit is the reason, not what is done about the rest.
-        if (_exit is null) Say($"ending {OneLine(_schedule.Reason!)}");
+        if (_exit is null || (spec.HoldsTheRest && _exit is { Succeeded: true })) Say($"ending {OneLine(_schedule.Reason!)}");
     }
 
     private void SayStuck()

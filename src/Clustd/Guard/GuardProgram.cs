@@ -48,7 +48,7 @@ public static class GuardProgram
 
     private static int Misused()
     {
-        LinuxCalls.WriteAll(2, "clustd guard is started by the shell and vip drivers and takes its orders from a pipe: there is nothing to do by hand.\n"u8);
+        LinuxCalls.WriteAll(2, "clustd guard is started by the shell, vip and ocf drivers and takes its orders from a pipe: there is nothing to do by hand.\n"u8);
         return 2;
     }
 

@@ -96,6 +96,43 @@ public sealed class GuardTests : IDisposable
         IsAlive(pid).ShouldBeFalse();
     }
 
+    // An agent's start: the script ends well, and the daemon that it leaves is the app. Wrong program: holds it as an app's rest, which goes at once, or as a script's, which lives on.
+    [Fact]
+    public async Task The_rest_of_a_command_can_be_held_and_ends_with_the_lease()
+    {
+        long first = Now + Second;
+        var app = Hold(Spec($"{_scratch.Daemonized("a")}; while [ ! -s {_scratch.File("a")} ]; do sleep 0.02; done", first) with { HoldsTheRest = true });
+        (await app.Exited.WaitAsync(Patience)).Succeeded.ShouldBeTrue();
+        int pid = await _scratch.PidIn("a");
+        app.Renew(first + 100 * Second);
+        await Eventually(() => Now > first + Second, "the first lease to be long over");
+        (IsAlive(pid), app.Gone.IsCompleted).ShouldBe((true, false));
+        app.Renew(Now);
+        (await app.Gone.WaitAsync(Patience)).ShouldBe(new GuardedEnd(null, "the lease is over"));
+        IsAlive(pid).ShouldBeFalse();
+    }
+
+    [Fact]
+    public async Task The_rest_of_a_command_that_fails_goes_with_it()
+    {
+        var app = Hold(Spec($"{_scratch.Daemonized("a")}; while [ ! -s {_scratch.File("a")} ]; do sleep 0.02; done; exit 3") with { HoldsTheRest = true });
+        int pid = await _scratch.PidIn("a");
+        (await app.Gone.WaitAsync(Patience)).ShouldBe(new GuardedEnd(null, "exit code 3"));
+        IsAlive(pid).ShouldBeFalse();
+    }
+
+    [Fact] // Wrong program: waits until somebody asks, and a script that waits for the end by `kill -0` sees a zombie for a second.
+    public async Task That_the_rest_has_ended_is_seen_soon()
+    {
+        var app = Hold(Spec($"sh -c 'echo $$ > {_scratch.File("a")}; exec sleep 1000' &") with { HoldsTheRest = true });
+        int pid = await _scratch.PidIn("a");
+        await app.Exited.WaitAsync(Patience);
+        Signal(pid, LinuxCalls.SIGKILL);
+        long killed = Now;
+        (await app.Gone.WaitAsync(Patience)).IsProven.ShouldBeTrue();
+        (Now - killed).ShouldBeLessThan(Second / 2);
+    }
+
     [Fact]
     public async Task Killing_the_guard_kills_the_app_and_what_the_guard_held_is_found_and_killed()
     {

@@ -37,7 +37,11 @@ internal static class DriverKinds
 
     public static readonly FenceKind Fence = new();
 
-    public static readonly IReadOnlyList<DriverKind> All = [Shell, Vip, Fence];
+    public static readonly WebhookKind Webhook = new();
+
+    public static readonly OcfKind Ocf = new();
+
+    public static readonly IReadOnlyList<DriverKind> All = [Shell, Vip, Fence, Webhook, Ocf];
 
     public static IEnumerable<string> Words => All.Select(kind => kind.Word);
 

@@ -1,4 +1,4 @@
-namespace Clustd.Config;
+namespace Clustd.Drivers;
 
 /// <summary>"Did you mean ...": the nearest of the known words by edit distance, or none if all are far.</summary>
 internal static class Suggestion
