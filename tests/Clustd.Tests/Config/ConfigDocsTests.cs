@@ -90,6 +90,8 @@ public sealed partial class ConfigDocsTests
     {
         if (kind == DriverKinds.Shell && key.Name is "run" or "start" or "stop") return "";
         var least = kind.Example.Trim('{', '}', ' ');
+        // It stands instead of another one.
+        if (kind == DriverKinds.Dns && key.Name == "cname") least = Without(least, "addresses")[2..];
         return least.Length == 0 || least.Contains($"{key.Name}:") ? Without(least, key.Name) : $", {least}";
     }
 

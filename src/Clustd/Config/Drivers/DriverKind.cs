@@ -37,7 +37,9 @@ internal static class DriverKinds
 
     public static readonly FenceKind Fence = new();
 
-    public static readonly IReadOnlyList<DriverKind> All = [Shell, Vip, Fence];
+    public static readonly DnsKind Dns = new();
+
+    public static readonly IReadOnlyList<DriverKind> All = [Shell, Vip, Fence, Dns];
 
     public static IEnumerable<string> Words => All.Select(kind => kind.Word);
 
