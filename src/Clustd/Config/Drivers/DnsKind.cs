@@ -85,7 +85,7 @@ internal sealed class DnsKind() : DriverKind("dns", "{ record: www.example.com, 
     }
 
     private static string? Checked(ConfigSection section, ProblemList problems, TextKey key, Func<string, string?> whyNot) =>
-        section.Has(key) && section.Text(key) is { } text && IsGood(section, problems, key, text, whyNot, $"Write it as in `{key.Name}: {key.Example}`.") ? text : null;
+        section.Text(key) is { } text && IsGood(section, problems, key, text, whyNot, $"Write it as in `{key.Name}: {key.Example}`.") ? text : null;
 
     private static bool IsGood(ConfigSection section, ProblemList problems, ConfigKey key, string text, Func<string, string?> whyNot, string whatToDo)
     {
