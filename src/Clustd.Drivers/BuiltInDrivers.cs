@@ -1,4 +1,5 @@
 using Clustd.Client;
+using Clustd.Drivers.Cloudflare;
 using Clustd.Drivers.Dns;
 using Clustd.Drivers.Fencing;
 using Clustd.Drivers.Shell;
@@ -15,6 +16,7 @@ public static class BuiltInDrivers
         ShellDriverOptions shell => new ShellDriver(shell, host),
         VipDriverOptions vip => new VipDriver(vip, host),
         FenceDriverOptions fence => new FenceDriver(fence, host),
+        CloudflareDriverOptions cloudflare => new CloudflareDriver(cloudflare, host),
         DnsDriverOptions dns => new DnsDriver(dns, host),
         _ => throw new ArgumentException($"There is no driver for {options.GetType().Name}: it is not in the list of built-in drivers. Add it there."),
     };

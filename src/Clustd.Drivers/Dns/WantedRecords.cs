@@ -15,8 +15,12 @@ internal static class WantedRecords
     {
         uint ttl = (uint)options.Ttl.TotalSeconds;
         if (options.Cname is { } target) return [new DnsRecord(name, DnsType.Cname, DnsClass.In, ttl, DnsName.Parse(target, out _)!.Lower.ToArray())];
-        return [.. options.Addresses.SelectMany(Addresses).Distinct().Select(address => new DnsRecord(name, address.AddressFamily == AddressFamily.InterNetwork ? DnsType.A : DnsType.Aaaa, DnsClass.In, ttl, address.GetAddressBytes()))];
+        return [.. Addresses(options.Addresses).Select(address => new DnsRecord(name, address.AddressFamily == AddressFamily.InterNetwork ? DnsType.A : DnsType.Aaaa, DnsClass.In, ttl, address.GetAddressBytes()))];
     }
+
+    /// <summary>Each address once; interfaces are looked up now.</summary>
+    /// <exception cref="DriverFailedException">An interface is not there, or has no address.</exception>
+    public static IEnumerable<IPAddress> Addresses(IEnumerable<string> written) => written.SelectMany(Addresses).Distinct();
 
     /// <summary>For people: "203.0.113.7 and 2001:db8::7".</summary>
     public static string Show(IEnumerable<DnsRecord> records)

@@ -39,7 +39,9 @@ internal static class DriverKinds
 
     public static readonly DnsKind Dns = new();
 
-    public static readonly IReadOnlyList<DriverKind> All = [Shell, Vip, Fence, Dns];
+    public static readonly CloudflareKind Cloudflare = new();
+
+    public static readonly IReadOnlyList<DriverKind> All = [Shell, Vip, Fence, Dns, Cloudflare];
 
     public static IEnumerable<string> Words => All.Select(kind => kind.Word);
 
