@@ -1,4 +1,6 @@
 using Clustd.Client;
+using Clustd.Drivers.Cloudflare;
+using Clustd.Drivers.Dns;
 using Clustd.Drivers.Fencing;
 using Clustd.Drivers.Ocf;
 using Clustd.Drivers.Shell;
@@ -18,6 +20,8 @@ public static class BuiltInDrivers
         FenceDriverOptions fence => new FenceDriver(fence, host),
         WebhookDriverOptions webhook => new WebhookDriver(webhook, host),
         OcfDriverOptions ocf => new OcfDriver(ocf, host),
+        CloudflareDriverOptions cloudflare => new CloudflareDriver(cloudflare, host),
+        DnsDriverOptions dns => new DnsDriver(dns, host),
         _ => throw new ArgumentException($"There is no driver for {options.GetType().Name}: it is not in the list of built-in drivers. Add it there."),
     };
 }

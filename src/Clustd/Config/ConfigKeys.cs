@@ -76,6 +76,8 @@ public static class ConfigKeys
         "file:/etc/clustd/secret") { Must = true };
     public static readonly SectionKey FileScript = new(DriverFileTop, "script", ShellKind.SectionName, IsList: false, "One shell driver, as in 2018.",
         "{ start: ./start.sh, stop: ./stop.sh }");
+    public static readonly SectionKey FileCloudflare = new(DriverFileTop, "cloudflare", CloudflareFile.SectionName, IsList: false, "One cloudflare driver, as in 2018.",
+        "{ email: me@example.com, api_key: KEY, dns_record: { zone_id: ID, name: mydomain.com, value: 1.2.3.4 } }");
     public static readonly SectionKey FileDrivers = new(DriverFileTop, "drivers", "drivers[]", IsList: true, "Drivers as in the main file.",
         "[ { shell: { run: ./web } } ]");
 
@@ -87,7 +89,8 @@ public static class ConfigKeys
         Secret, OldSecret, Id, Machines, Lease, Witness, RestartGrace,
         StartTimeout, StopTimeout, KillTimeout, Prefer, Failback, ApartFrom, RequiredDrivers, AllowedMachines, OnStopFailure, Fencing,
         .. DriverKinds.All.SelectMany(kind => kind.Keys),
-        FileHost, FileSecret, FileScript, FileDrivers,
+        FileHost, FileSecret, FileScript, FileCloudflare, FileDrivers,
+        .. CloudflareFile.Keys,
     ];
 
     public static IEnumerable<ConfigKey> In(string section) => All.Where(key => key.Section == section);

@@ -87,21 +87,15 @@ public static class ConfigLoader
 
     private static DriverFileResult BuildDrivers(MappingNode root, string? path, string folder, ConfigSurroundings surroundings, ProblemList problems)
     {
-        var top = new ConfigSection(root, "", ConfigKeys.In(ConfigKeys.DriverFileTop), problems, "cloudflare");
+        var top = new ConfigSection(root, "", ConfigKeys.In(ConfigKeys.DriverFileTop), problems);
         var host = top.Text(ConfigKeys.FileHost);
         var secret = top.Text(ConfigKeys.FileSecret) is { } written ? SecretReader.Read(written, "'secret'", top.PlaceOf(ConfigKeys.FileSecret), folder, surroundings, problems) : null;
         var reader = new DriverReader(problems, folder, surroundings, servicesMayBeElsewhere: true);
         var drivers = reader.ReadList(top.Items(ConfigKeys.FileDrivers), null).ToList();
         if (top.Mapping(ConfigKeys.FileScript) is { } script) drivers.InsertRange(0, reader.ReadSole(DriverKinds.Shell, "script", script));
-        if (root.Entries.FirstOrDefault(e => e.Key == "cloudflare") is { } cloudflare)
-        {
-            problems.Error(cloudflare.KeyAt, "'cloudflare' cannot be run yet", "this version has the shell driver only, the DNS driver comes in a later one",
-                "Call your DNS update from `script: { start: COMMAND, stop: COMMAND }`.");
-        }
-        else if (!top.Has(ConfigKeys.FileScript) && !top.Has(ConfigKeys.FileDrivers))
-        {
-            problems.Error(root.At, "The file has no driver", "neither 'script' nor 'drivers' is there", "Add `script: { start: COMMAND, stop: COMMAND }`.");
-        }
+        if (top.Mapping(ConfigKeys.FileCloudflare) is { } cloudflare) drivers.Add(reader.ReadCloudflare(cloudflare));
+        if (!top.Has(ConfigKeys.FileScript) && !top.Has(ConfigKeys.FileDrivers) && !top.Has(ConfigKeys.FileCloudflare))
+            problems.Error(root.At, "The file has no driver", "none of 'script', 'cloudflare' and 'drivers' is there", "Add `script: { start: COMMAND, stop: COMMAND }`.");
         if (problems.HasErrors || host is null || secret is null) return RefusedDrivers(problems, path);
         return new DriverFileResult
         {
@@ -110,7 +104,7 @@ public static class ConfigLoader
         };
     }
 
-    private static bool IsDriverFile(MappingNode root) => root["cluster"] is null && root["server"] is null && (root["host"] is not null || root["script"] is not null);
+    private static bool IsDriverFile(MappingNode root) => root["cluster"] is null && root["server"] is null && (root["host"] is not null || root["script"] is not null || root["cloudflare"] is not null);
 
     private static DriverFileResult OfDaemon(ConfigResult daemon)
     {

@@ -18,6 +18,10 @@ internal sealed class DriverReader(ProblemList problems, string folder, ConfigSu
     /// <summary>The one driver of a 2018 file, which stands there under a word of its own: `script`.</summary>
     public IReadOnlyList<DriverOptions> ReadSole(DriverKind kind, string label, MappingNode keys) => Build([new Item(kind, new ConfigSection(keys, label, kind.Keys, problems))], null);
 
+    /// <summary>The other driver of a 2018 file, which has other words than that of the list.</summary>
+    public DriverOptions ReadCloudflare(MappingNode keys) =>
+        CloudflareFile.Read(new DriverReading(new ConfigSection(keys, "cloudflare", ConfigKeys.In(CloudflareFile.SectionName), problems), problems, folder, surroundings), FreeName(ServiceConfig.DefaultName, DriverKinds.Cloudflare.Word));
+
     private Item? One(ConfigNode node, int index)
     {
         if (node is not MappingNode { Entries: [var entry] })

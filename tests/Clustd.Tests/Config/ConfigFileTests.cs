@@ -1,3 +1,4 @@
+using Clustd.Drivers.Cloudflare;
 using Clustd.Drivers.Shell;
 using Clustd.Config;
 using Shouldly;
@@ -133,9 +134,39 @@ public sealed class ConfigFileTests : IDisposable
             .Config!.Drivers.Select(d => d.Name).ShouldBe(["web-shell", "default-shell"]);
 
     [Fact]
-    public void A_2018_cloudflare_file_says_that_it_has_to_wait() =>
-        ConfigLoader.ParseDriverFile("host: ws://127.0.0.1:3001\nsecret: x\ncloudflare: { email: a }\n", "d.yml", Here())
-            .Errors.ShouldHaveSingleItem().ToString().ShouldStartWith("d.yml:3:1: 'cloudflare' cannot be run yet: this version has the shell driver only");
+    public void The_2018_cloudflare_file_works_unchanged()
+    {
+        var file = ConfigLoader.ParseDriverFile("""
+            host: ws://127.0.0.1:3001
+            secret: 'cluster secret'
+            cloudflare:
+              email: me@example.com
+              api_key: 0123456789abcdef
+              dns_record:
+                zone_id: 023e105f4ecef8ad9ca31a8372d0c353
+                name: mydomain.com
+                value: 1.2.3.4
+                ttl: 1 # 1 means auto
+                proxied: true # Whether to proxy traffic through cloudflare
+            """, "d.yml", Here()).Config.ShouldNotBeNull();
+        var driver = file.Drivers.ShouldHaveSingleItem().ShouldBeOfType<CloudflareDriverOptions>();
+        (driver.Service, driver.Name, driver.Email, driver.ApiKey, driver.ZoneId, driver.Record, driver.Ttl, driver.Proxied, driver.Cname, driver.Token)
+            .ShouldBe(("default", "default-cloudflare", "me@example.com", "0123456789abcdef", "023e105f4ecef8ad9ca31a8372d0c353", "mydomain.com", 1, true, null, null));
+        driver.Addresses.ShouldBe(["1.2.3.4"]);
+        driver.Validate().ShouldBeEmpty();
+        driver.ToString().ShouldNotContain("0123456789abcdef");
+    }
+
+    [Theory]
+    [InlineData("email: a, api_key: b", "'cloudflare.dns_record' is missing")]
+    [InlineData("dns_record: { zone_id: z, name: a.b, value: 1.2.3.4 }", "'cloudflare' has not one way to prove who it is")]
+    [InlineData("email: a, dns_record: { zone_id: z, name: a.b, value: 1.2.3.4 }", "'cloudflare' has not one way to prove who it is")]
+    [InlineData("email: a, api_key: b, dns_record: { zone_id: z, value: 1.2.3.4 }", "'cloudflare.dns_record.name' is missing")]
+    [InlineData("email: a, api_key: b, dns_record: { zone_id: z, name: a.b, value: 'a b' }", "'a b' in 'cloudflare.dns_record.value' cannot be used")]
+    [InlineData("email: a, api_key: b, dns_record: { zone_id: z, name: a.b, value: 1.2.3.4, ttl: 0 }", "'cloudflare.dns_record.ttl' is out of range")]
+    [InlineData("email: a, api_key: 'b c', dns_record: { zone_id: z, name: a.b, value: 1.2.3.4 }", "'cloudflare.api_key' cannot be used")]
+    public void What_a_2018_cloudflare_file_lacks_is_said(string keys, string what) =>
+        ConfigLoader.ParseDriverFile($"host: ws://127.0.0.1:3001\nsecret: x\ncloudflare: {{ {keys} }}\n", "d.yml", Here()).Errors.ShouldHaveSingleItem().What.ShouldBe(what);
 
     [Fact]
     public void The_drivers_of_a_daemons_file_connect_to_that_daemon()

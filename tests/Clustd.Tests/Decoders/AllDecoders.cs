@@ -7,6 +7,7 @@ using Clustd.Core;
 using Clustd.Core.Cluster;
 using Clustd.Core.Raft;
 using Clustd.Core.Wire;
+using Clustd.Drivers.Dns;
 using Clustd.Drivers.Processes;
 using Clustd.Guard;
 using Clustd.Http;
@@ -56,6 +57,10 @@ internal static class AllDecoders
         Decoder.OfText("upgrade answer", _ => $"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: {AcceptMark}\r\nSec-WebSocket-Protocol: clustd.v1\r\n\r\n", Upgrade),
         Decoder.OfText("daemon address", random => new[] { "ws://127.0.0.1:3001", "[::1]:3001", "ws://host/v1/driver?x=1", "localhost" }[random.Next(4)], Address),
 
+        // Name servers, and whoever else sends to the port: also what a signature says is looked at.
+        new Decoder("dns answer", random => DnsAnswer(random), DnsAnswer),
+        Decoder.OfText("dns fence", random => NameFence.New("web", random.NextInt64(1L << 53), "cm-1", random.Next(2) == 0).ToString(), text => NameFence.Parse(text)?.ToString()),
+
         // People and programs.
         Body(ApiJson.Default.MoveBody),
         Body(ApiJson.Default.DrainBody),
@@ -71,6 +76,34 @@ internal static class AllDecoders
     ];
 
     private const string AcceptMark = "ACCEPT";
+
+    private static readonly TsigKey DnsKey = new(DnsName.Parse("clustd", out _)!, "hmac-sha256", [1, 2, 3]);
+
+    private static byte[] DnsAnswer(Random random)
+    {
+        DnsName name = DnsName.Parse("www.example.test", out _)!;
+        DnsRecord[] answers = [new(name, DnsType.A, DnsClass.In, 30, [10, 0, 0, 1]), new(name, DnsType.Cname, DnsClass.In, 30, name.Wire.ToArray()), new(name, DnsType.Txt, DnsClass.In, 30, NameFence.New("web", 7, "cm-1").ToData())];
+        return Tsig.Sign(DnsWriter.Write(DnsMessage.Query((ushort)random.Next(65536), name, DnsType.A) with { Flags = 0x8400, Answers = answers[..random.Next(4)] }), DnsKey, 1_000, out _);
+    }
+
+    private static byte[]? DnsAnswer(byte[] bytes)
+    {
+        try
+        {
+            DnsMessage read = DnsReader.Read(bytes);
+            Tsig.Check(bytes, read, DnsKey, [1], 1_000).IsGenuine.ShouldBeFalse(); // the answer to no request of ours
+            foreach (DnsRecord record in read.Answers)
+            {
+                WantedRecords.Show([record]).ShouldNotBeEmpty();
+                if (NameFence.TextOf(record.Data) is { } text) NameFence.Parse(text);
+            }
+            return DnsWriter.Write(read);
+        }
+        catch (DnsFormatException)
+        {
+            return null;
+        }
+    }
 
     // Refused is refused with a word.
     private static PeerMessage? NoneBut(string problem)

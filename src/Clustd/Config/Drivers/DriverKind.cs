@@ -41,7 +41,11 @@ internal static class DriverKinds
 
     public static readonly OcfKind Ocf = new();
 
-    public static readonly IReadOnlyList<DriverKind> All = [Shell, Vip, Fence, Webhook, Ocf];
+    public static readonly DnsKind Dns = new();
+
+    public static readonly CloudflareKind Cloudflare = new();
+
+    public static readonly IReadOnlyList<DriverKind> All = [Shell, Vip, Fence, Webhook, Ocf, Dns, Cloudflare];
 
     public static IEnumerable<string> Words => All.Select(kind => kind.Word);
 
