@@ -1,6 +1,7 @@
 using Clustd.Client;
 using Clustd.Drivers.Fencing;
 using Clustd.Drivers.Shell;
+using Clustd.Drivers.Systemd;
 using Clustd.Drivers.Vip;
 
 namespace Clustd.Drivers;
@@ -14,6 +15,7 @@ public static class BuiltInDrivers
         ShellDriverOptions shell => new ShellDriver(shell, host),
         VipDriverOptions vip => new VipDriver(vip, host),
         FenceDriverOptions fence => new FenceDriver(fence, host),
+        SystemdDriverOptions systemd => new SystemdDriver(systemd, host),
         _ => throw new ArgumentException($"There is no driver for {options.GetType().Name}: it is not in the list of built-in drivers. Add it there."),
     };
 }

@@ -37,7 +37,9 @@ internal static class DriverKinds
 
     public static readonly FenceKind Fence = new();
 
-    public static readonly IReadOnlyList<DriverKind> All = [Shell, Vip, Fence];
+    public static readonly SystemdKind Systemd = new();
+
+    public static readonly IReadOnlyList<DriverKind> All = [Shell, Vip, Fence, Systemd];
 
     public static IEnumerable<string> Words => All.Select(kind => kind.Word);
 
