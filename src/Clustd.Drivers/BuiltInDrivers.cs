@@ -4,6 +4,7 @@ using Clustd.Drivers.Dns;
 using Clustd.Drivers.Fencing;
 using Clustd.Drivers.Ocf;
 using Clustd.Drivers.Shell;
+using Clustd.Drivers.Systemd;
 using Clustd.Drivers.Vip;
 using Clustd.Drivers.Webhook;
 
@@ -22,6 +23,7 @@ public static class BuiltInDrivers
         OcfDriverOptions ocf => new OcfDriver(ocf, host),
         CloudflareDriverOptions cloudflare => new CloudflareDriver(cloudflare, host),
         DnsDriverOptions dns => new DnsDriver(dns, host),
+        SystemdDriverOptions systemd => new SystemdDriver(systemd, host),
         _ => throw new ArgumentException($"There is no driver for {options.GetType().Name}: it is not in the list of built-in drivers. Add it there."),
     };
 }

@@ -16,6 +16,8 @@ public sealed class DriverProcess(DriverHost host, string dataDirectory, IReadOn
     // A refusal needs a change (a secret, a time limit), but of the daemon's file as often as of ours: look again now and then.
     private static readonly TimeSpan RefusedPause = TimeSpan.FromSeconds(5);
 
+    private static readonly TimeSpan CleanLimit = TimeSpan.FromSeconds(15);
+
     /// <summary>Runs until SIGTERM, SIGINT or cancellation; then stops every app with proof. Returns the exit code: 0 done, 1 refused.</summary>
     public async Task<int> RunAsync(CancellationToken cancellationToken)
     {
@@ -56,6 +58,7 @@ public sealed class DriverProcess(DriverHost host, string dataDirectory, IReadOn
 
     private async Task KeepConnectedAsync(DriverMachine machine, CancellationToken stopping)
     {
+        if (machine is StateDriver state) await CleanAsync(state, stopping).ConfigureAwait(false);
         while (!stopping.IsCancellationRequested)
         {
             try
@@ -73,6 +76,21 @@ public sealed class DriverProcess(DriverHost host, string dataDirectory, IReadOn
                 host.Log(DriverLogLevel.Error, $"{machine.Client.Name}: {e.Message}");
                 await Task.Delay(RefusedPause, stopping).ContinueWith(_ => { }, TaskScheduler.Default).ConfigureAwait(false);
             }
+        }
+    }
+
+    private async Task CleanAsync(StateDriver driver, CancellationToken stopping)
+    {
+        using var limit = CancellationTokenSource.CreateLinkedTokenSource(stopping);
+        limit.CancelAfter(CleanLimit);
+        try
+        {
+            await driver.CleanAsync(limit.Token).ConfigureAwait(false);
+        }
+        catch (Exception e) when (e is DriverFailedException or OperationCanceledException)
+        {
+            // The daemon is connected all the same: it says what this machine is, and the stop that comes then fails aloud.
+            if (!stopping.IsCancellationRequested) host.Log(DriverLogLevel.Error, $"{driver.Client.Name}: {(e is DriverFailedException ? e.Message : $"what an earlier driver process may have left was not stopped within {CleanLimit.TotalSeconds:0} s. See what it waits for.")}");
         }
     }
 

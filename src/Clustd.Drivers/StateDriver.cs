@@ -48,6 +48,12 @@ public abstract class StateDriver : DriverMachine, ITestableDriver
     /// <exception cref="DriverFailedException">It could not be found out.</exception>
     protected abstract Task<string?> FindDriftAsync(Trigger made, CancellationToken cancellationToken);
 
+    /// <summary>
+    /// For what outlives this process: called once, before the daemon is connected, because a new driver process has no lease for what an earlier one may have left running. Gives up when cancelled.
+    /// </summary>
+    /// <exception cref="DriverFailedException">It may still run.</exception>
+    public virtual Task CleanAsync(CancellationToken cancellationToken) => Task.CompletedTask;
+
     public abstract IAsyncEnumerable<DriverFinding> TestAsync(CancellationToken cancellationToken);
 
     protected sealed override async Task TriggerAsync(Trigger trigger, CancellationToken cancellationToken)
@@ -98,7 +104,7 @@ public abstract class StateDriver : DriverMachine, ITestableDriver
     }
 
     /// <summary>Ends the watch; called when the driver is disposed of, after its last stop.</summary>
-    public async Task EndWatchAsync()
+    public virtual async Task EndWatchAsync()
     {
         await _ended.CancelAsync().ConfigureAwait(false);
         lock (_gate) _look.Cancel();

@@ -1,4 +1,5 @@
 using System.Text.Json.Serialization;
+using Clustd.Drivers.Holding;
 
 namespace Clustd.Drivers.Processes;
 
@@ -38,6 +39,9 @@ internal sealed record GuardSpec
 
     /// <summary>Until when the app may run, in µs on the machine's clock. Not used for scripts.</summary>
     public long LeaseEnd { get; init; } = long.MaxValue;
+
+    /// <summary>Not an app of the guard's own, but what systemd or an engine runs: the guard stops it, and kills it. <see cref="Command"/> and <see cref="Environment"/> are then empty.</summary>
+    public HoldSpec? Holds { get; init; }
 
     /// <summary>To whom the guard reports the stop when its driver has died; null: to nobody.</summary>
     public GuardReport? Report { get; init; }

@@ -119,6 +119,12 @@ internal sealed class GuardedProcess
         }
     }
 
+    /// <summary>For <see cref="GuardSpec.Holds"/>: a cgroup in which it runs.</summary>
+    public void Hold(string directory)
+    {
+        lock (_gate) Order($"hold {directory}");
+    }
+
     /// <summary>TERM now; everything gone at <paramref name="limit"/>, µs on <see cref="DriverClock"/>.</summary>
     public void Stop(long limit, string reason)
     {

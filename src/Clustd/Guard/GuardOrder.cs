@@ -19,6 +19,9 @@ internal abstract record GuardOrder
     /// <summary><c>again</c>: put back what is not as it should be. For those who hold addresses.</summary>
     public sealed record Again : GuardOrder;
 
+    /// <summary><c>hold DIRECTORY</c>: what is held runs in this cgroup. For those who hold what a manager outside runs.</summary>
+    public sealed record Hold(string Directory) : GuardOrder;
+
     /// <summary>Null for a line that is none of these: a newer driver may say more than an older guard knows.</summary>
     public static GuardOrder? Parse(ReadOnlySpan<char> line)
     {
@@ -36,6 +39,8 @@ internal abstract record GuardOrder
                 return new Kill();
             case "again":
                 return new Again();
+            case "hold":
+                return rest.IsEmpty ? null : new Hold(rest.ToString());
             default:
                 return null;
         }

@@ -1,6 +1,7 @@
 using System.Text;
 using System.Text.Json;
 using System.Text.Json.Serialization.Metadata;
+using Clustd.Drivers.Holding;
 using Clustd.Drivers.Processes;
 using Clustd.Drivers.Vip;
 
@@ -10,7 +11,8 @@ namespace Clustd.Guard;
 /// <c>clustd guard</c>: a small process between driver and app that can prove that nothing of the app is left. Its stdin is a pipe that only
 /// the driver holds: orders come on it (<see cref="GuardOrder"/>), its end means that the driver is dead. On stdout it says, a line each:
 /// <c>started PID</c>, <c>failed WHY</c>, <c>ending WHY</c>, <c>exited CODE</c> or <c>exited signal N</c>, <c>stuck WHO</c>, <c>stopped</c>
-/// (the proof), <c>dropped N</c>, and the app's own lines behind <c>| </c>. With <c>--addresses</c> it holds addresses instead (<see cref="AddressGuardLoop"/>).
+/// (the proof), <c>dropped N</c>, and the app's own lines behind <c>| </c>. With <c>--addresses</c> it holds addresses
+/// instead (<see cref="AddressGuardLoop"/>); with <see cref="GuardSpec.Holds"/> what systemd or an engine runs (<see cref="HoldLoop"/>).
 /// </summary>
 public static class GuardProgram
 {
@@ -28,6 +30,7 @@ public static class GuardProgram
 
         if (args is ["--addresses"]) return HoldAddresses();
         if (args.Length > 0 || ReadSpec(GuardSpecJson.Default.GuardSpec, out byte[] behindSpec) is not { } spec) return Misused();
+        if (spec.Holds is { } holds) return HoldOuter(spec, holds, behindSpec);
         if (!LinuxCalls.BecomeSubreaper())
         {
             LinuxCalls.WriteAll(Stdout, Encoding.UTF8.GetBytes($"failed cannot become a subreaper: {LinuxCalls.ErrnoText}\nstopped\n"));
@@ -35,6 +38,13 @@ public static class GuardProgram
         }
         bool driverDied = new GuardLoop(spec, behindSpec, LaunchCommand(args.Length)).Run();
         if (driverDied && spec.Report is { } report) StoppedReport.Send(report, "stopped the app and saw nothing left of it");
+        return 0;
+    }
+
+    private static int HoldOuter(GuardSpec spec, HoldSpec holds, byte[] behindSpec)
+    {
+        bool driverDied = new HoldLoop(spec, holds, behindSpec).Run();
+        if (driverDied && spec.Report is { } report) StoppedReport.Send(report, $"stopped {holds.What} and saw nothing left of it");
         return 0;
     }
 
@@ -48,7 +58,7 @@ public static class GuardProgram
 
     private static int Misused()
     {
-        LinuxCalls.WriteAll(2, "clustd guard is started by the shell, vip and ocf drivers and takes its orders from a pipe: there is nothing to do by hand.\n"u8);
+        LinuxCalls.WriteAll(2, "clustd guard is started by drivers and takes its orders from a pipe: there is nothing to do by hand.\n"u8);
         return 2;
     }
 

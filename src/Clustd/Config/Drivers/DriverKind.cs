@@ -45,7 +45,9 @@ internal static class DriverKinds
 
     public static readonly CloudflareKind Cloudflare = new();
 
-    public static readonly IReadOnlyList<DriverKind> All = [Shell, Vip, Fence, Webhook, Ocf, Dns, Cloudflare];
+    public static readonly SystemdKind Systemd = new();
+
+    public static readonly IReadOnlyList<DriverKind> All = [Shell, Vip, Fence, Webhook, Ocf, Dns, Cloudflare, Systemd];
 
     public static IEnumerable<string> Words => All.Select(kind => kind.Word);
 
