@@ -1,4 +1,5 @@
 using Clustd.Client;
+using Clustd.Drivers.Docker;
 using Clustd.Drivers.Fencing;
 using Clustd.Drivers.Shell;
 using Clustd.Drivers.Systemd;
@@ -16,6 +17,7 @@ public static class BuiltInDrivers
         VipDriverOptions vip => new VipDriver(vip, host),
         FenceDriverOptions fence => new FenceDriver(fence, host),
         SystemdDriverOptions systemd => new SystemdDriver(systemd, host),
+        DockerDriverOptions docker => new DockerDriver(docker, host),
         _ => throw new ArgumentException($"There is no driver for {options.GetType().Name}: it is not in the list of built-in drivers. Add it there."),
     };
 }

@@ -39,7 +39,9 @@ internal static class DriverKinds
 
     public static readonly SystemdKind Systemd = new();
 
-    public static readonly IReadOnlyList<DriverKind> All = [Shell, Vip, Fence, Systemd];
+    public static readonly DockerKind Docker = new();
+
+    public static readonly IReadOnlyList<DriverKind> All = [Shell, Vip, Fence, Systemd, Docker];
 
     public static IEnumerable<string> Words => All.Select(kind => kind.Word);
 
