@@ -1,6 +1,7 @@
 using Clustd.Client;
 using Clustd.Drivers.Cloudflare;
 using Clustd.Drivers.Dns;
+using Clustd.Drivers.Docker;
 using Clustd.Drivers.Fencing;
 using Clustd.Drivers.Ocf;
 using Clustd.Drivers.Shell;
@@ -24,6 +25,7 @@ public static class BuiltInDrivers
         CloudflareDriverOptions cloudflare => new CloudflareDriver(cloudflare, host),
         DnsDriverOptions dns => new DnsDriver(dns, host),
         SystemdDriverOptions systemd => new SystemdDriver(systemd, host),
+        DockerDriverOptions docker => new DockerDriver(docker, host),
         _ => throw new ArgumentException($"There is no driver for {options.GetType().Name}: it is not in the list of built-in drivers. Add it there."),
     };
 }

@@ -127,7 +127,7 @@ public abstract class HeldDriver : StateDriver
     private static RestartPolicy NewPolicy(int restartsMax) => new(restartsMax, TimeSpan.FromSeconds(60));
 
     private Task<string?> StopAsync(long killAt, long limit, CancellationToken cancellationToken) =>
-        OuterStop.RunAsync(Holds.Manager(), () => { lock (_gate) return [.. _cgroups.Values]; }, killAt, limit, cancellationToken);
+        OuterStop.RunAsync(Holds.Held(), () => { lock (_gate) return [.. _cgroups.Values]; }, killAt, limit, cancellationToken);
 
     private async Task StartGuardAsync(Trigger trigger, CancellationToken cancellationToken)
     {

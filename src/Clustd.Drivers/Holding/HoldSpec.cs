@@ -1,3 +1,4 @@
+using Clustd.Drivers.Docker;
 using Clustd.Drivers.Systemd;
 
 namespace Clustd.Drivers.Holding;
@@ -13,18 +14,25 @@ internal sealed record HoldSpec
     /// <summary>Address of systemd's bus; null: the system's.</summary>
     public string? Bus { get; init; }
 
+    /// <summary>Of an engine; then there are no units.</summary>
+    public string? Container { get; init; }
+
+    /// <summary>Path of the engine's socket.</summary>
+    public string? Socket { get; init; }
+
     /// <summary>For messages: "unit web.service".</summary>
     public required string What { get; init; }
 
-    public IOuterManager Manager() => new UnitManager(Units, Bus);
+    public IHeld Held() => Container is null ? new HeldUnits(Units, Bus) : new HeldContainer(Container, Socket!);
 }
 
 /// <summary>Who runs what a driver started: systemd, an engine. Each call opens what it needs, because it may be the last one of a dying connection.</summary>
-internal interface IOuterManager
+internal interface IHeld
 {
     /// <summary>Asks for a stop; completes when the manager says that nothing runs. Idempotent.</summary>
     /// <exception cref="DriverFailedException">The manager refuses, or does not answer.</exception>
-    Task StopAsync(CancellationToken cancellationToken);
+    /// <param name="courtesy">How long it is given to end by itself; who wants to, kills it after that.</param>
+    Task StopAsync(TimeSpan courtesy, CancellationToken cancellationToken);
 
     /// <summary>SIGKILL by the manager; completes when it has taken that.</summary>
     /// <exception cref="DriverFailedException">The manager refuses, or does not answer.</exception>

@@ -17,10 +17,10 @@ internal static class OuterStop
     /// Instants in µs on <see cref="DriverClock"/>.
     /// </summary>
     /// <param name="cgroups">Asked at each look: one may become known on the way.</param>
-    public static async Task<string?> RunAsync(IOuterManager manager, Func<IReadOnlyList<Cgroup>> cgroups, long killAt, long limit, CancellationToken cancellationToken)
+    public static async Task<string?> RunAsync(IHeld held, Func<IReadOnlyList<Cgroup>> cgroups, long killAt, long limit, CancellationToken cancellationToken)
     {
         using var given = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
-        Task stop = manager.StopAsync(given.Token);
+        Task stop = held.StopAsync(Courtesy(killAt, DriverClock.NowUs), given.Token);
         long askAt = DriverClock.NowUs + AskAgainMicros, killAgainAt = killAt;
         string? refused = null;
         try
@@ -34,14 +34,14 @@ internal static class OuterStop
                 if (stop is { IsCompleted: true, IsCompletedSuccessfully: false })
                 {
                     refused = WhyOf(stop);
-                    if (now >= askAt) (stop, askAt) = (manager.StopAsync(given.Token), now + AskAgainMicros);
+                    if (now >= askAt) (stop, askAt) = (held.StopAsync(Courtesy(killAt, now), given.Token), now + AskAgainMicros);
                 }
                 // What has been stopped and has left something behind is given no more time.
                 if (now >= killAt || stop.IsCompletedSuccessfully)
                 {
                     if (!stop.IsCompletedSuccessfully && now >= killAgainAt)
                     {
-                        _ = KillAsync(manager, given.Token);
+                        _ = KillAsync(held, given.Token);
                         killAgainAt = now + AskAgainMicros;
                     }
                     foreach (var each in cgroups().Where(each => !each.IsEmpty))
@@ -57,13 +57,15 @@ internal static class OuterStop
         }
     }
 
-    private static async Task KillAsync(IOuterManager manager, CancellationToken cancellationToken)
+    private static TimeSpan Courtesy(long killAt, long now) => TimeSpan.FromMicroseconds(Math.Max(0, killAt - now));
+
+    private static async Task KillAsync(IHeld held, CancellationToken cancellationToken)
     {
         try
         {
             using var limit = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
             limit.CancelAfter(KillCallLimit);
-            await manager.KillAsync(limit.Token).ConfigureAwait(false);
+            await held.KillAsync(limit.Token).ConfigureAwait(false);
         }
         catch (Exception e) when (e is DriverFailedException or OperationCanceledException)
         {

@@ -48,7 +48,7 @@ internal sealed class HoldLoop(GuardSpec spec, HoldSpec holds, byte[] behindSpec
         // No later than half of the kill timeout after the lease; at once, if it is over for longer. A driver that says stop has stopped it already.
         long begun = Now;
         long killAt = Math.Min(Math.Min(begun, _leaseEnd) + spec.KillTimeoutMicros / 2, _stopLimit);
-        while (OuterStop.RunAsync(holds.Manager(), Cgroups, killAt, Now + SayStuckMicros, CancellationToken.None).GetAwaiter().GetResult() is { } left)
+        while (OuterStop.RunAsync(holds.Held(), Cgroups, killAt, Now + SayStuckMicros, CancellationToken.None).GetAwaiter().GetResult() is { } left)
         {
             Say($"| {holds.What} is to be stopped ({_ending}), and cannot be: {left}");
             TakeOrders();

@@ -47,7 +47,9 @@ internal static class DriverKinds
 
     public static readonly SystemdKind Systemd = new();
 
-    public static readonly IReadOnlyList<DriverKind> All = [Shell, Vip, Fence, Webhook, Ocf, Dns, Cloudflare, Systemd];
+    public static readonly DockerKind Docker = new();
+
+    public static readonly IReadOnlyList<DriverKind> All = [Shell, Vip, Fence, Webhook, Ocf, Dns, Cloudflare, Systemd, Docker];
 
     public static IEnumerable<string> Words => All.Select(kind => kind.Word);
 

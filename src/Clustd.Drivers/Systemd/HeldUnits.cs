@@ -3,9 +3,9 @@ using Clustd.Drivers.Holding;
 namespace Clustd.Drivers.Systemd;
 
 /// <summary>Stops units, the last one first, over a connection of its own.</summary>
-internal sealed class UnitManager(IReadOnlyList<string> units, string? address) : IOuterManager
+internal sealed class HeldUnits(IReadOnlyList<string> units, string? address) : IHeld
 {
-    public async Task StopAsync(CancellationToken cancellationToken)
+    public async Task StopAsync(TimeSpan courtesy, CancellationToken cancellationToken)
     {
         using var bus = await SystemdBus.ConnectAsync(address, cancellationToken).ConfigureAwait(false);
         foreach (string unit in units.Reverse())
