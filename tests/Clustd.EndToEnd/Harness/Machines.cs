@@ -29,6 +29,9 @@ public sealed record ClusterPlan
 
     /// <summary>What follows in the file; <c>{net}</c> stands for the first three bytes of the network.</summary>
     public string Rest { get; init; } = SupervisedApp;
+
+    /// <summary>Done when the network is there, and before any daemon is.</summary>
+    public Action<Machines>? Before { get; init; }
 }
 
 /// <summary>A cluster of real processes, each machine with a directory of its own, and the observer of what their apps do.</summary>
@@ -79,6 +82,7 @@ public sealed class Machines : IAsyncDisposable
         var machines = new Machines(plan);
         try
         {
+            plan.Before?.Invoke(machines);
             await machines.MakeHealthyAsync();
             return machines;
         }

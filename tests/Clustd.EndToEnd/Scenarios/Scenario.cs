@@ -23,7 +23,7 @@ public abstract class SharedCluster : IAsyncDisposable
         _machines = null;
     }
 
-    public async ValueTask DisposeAsync()
+    public virtual async ValueTask DisposeAsync()
     {
         GC.SuppressFinalize(this);
         await ForgetAsync();
