@@ -40,6 +40,7 @@ public sealed class DnsDriver : StateDriver
             }
             catch (DnsException e) when (e.MayPass)
             {
+                if (e.Message != why) Log(DriverLogLevel.Warning, $"{Name}: {e.Message} It is tried again."); // once, however often it is
                 why = e.Message;
                 await Task.Delay(RetryPause, cancellationToken).ContinueWith(_ => { }, TaskScheduler.Default).ConfigureAwait(false);
             }
