@@ -10,7 +10,7 @@ internal sealed class CloudflareApi(CloudflareDriverOptions options) : IDisposab
 
     private static readonly TimeSpan CallLimit = TimeSpan.FromSeconds(10);
 
-    private readonly HttpClient _http = new(new SocketsHttpHandler { AllowAutoRedirect = false, ConnectTimeout = TimeSpan.FromSeconds(3), PooledConnectionLifetime = TimeSpan.FromMinutes(2) })
+    private readonly HttpClient _http = new(new SocketsHttpHandler { AllowAutoRedirect = false, ConnectTimeout = TimeSpan.FromSeconds(3), PooledConnectionIdleTimeout = TimeSpan.FromSeconds(10) })
     {
         Timeout = Timeout.InfiniteTimeSpan, // each call has its own
         MaxResponseContentBufferSize = AnswerBytesMax,
@@ -104,7 +104,7 @@ internal sealed class CloudflareApi(CloudflareDriverOptions options) : IDisposab
         {
             return JsonSerializer.Deserialize(bytes, type);
         }
-        catch (JsonException)
+        catch (Exception e) when (e is JsonException or NotSupportedException)
         {
             return null;
         }

@@ -42,6 +42,7 @@ public sealed class CloudflareDriver : StateDriver
             }
             catch (CloudflareException e) when (e.MayPass)
             {
+                if (e.Message != why) Log(DriverLogLevel.Warning, $"{Name}: {e.Message} It is tried again."); // once, however often it is
                 why = e.Message;
                 await Task.Delay(e.RetryAfter is { } asked && asked > pause ? asked : pause, cancellationToken).ContinueWith(_ => { }, TaskScheduler.Default).ConfigureAwait(false);
                 pause = pause * 2 < RetryPauseMax ? pause * 2 : RetryPauseMax;

@@ -12,8 +12,8 @@ internal static class CloudflareRefusals
     public static CloudflareException Of(string what, HttpStatusCode status, IReadOnlyList<CloudflareError> errors, TimeSpan? retryAfter)
     {
         string says = errors.Count > 0 ? string.Join("; ", errors.Select(Show)) : $"HTTP {(int)status}";
-        if (status == HttpStatusCode.TooManyRequests) return new($"Cannot {what}: Cloudflare has had too many requests of this account of late ({says}). It is tried again; run fewer of whatever else uses the account.", mayPass: true, retryAfter);
-        if ((int)status >= 500) return new($"Cannot {what}: Cloudflare's API is disturbed ({says}). It is tried again; see www.cloudflarestatus.com.", mayPass: true, retryAfter);
+        if (status == HttpStatusCode.TooManyRequests) return new($"Cannot {what}: Cloudflare has had too many requests of this account of late ({says}). Run less of whatever else uses the account.", mayPass: true, retryAfter);
+        if ((int)status >= 500) return new($"Cannot {what}: Cloudflare's API is disturbed ({says}). See www.cloudflarestatus.com.", mayPass: true, retryAfter);
         // Somebody has been faster: what is there now decides.
         bool mayPass = errors.Any(error => error.Code is 81057 or 81058 or 81044);
         return new($"Cannot {what}: {Why(errors)} ({says}). {WhatToDo(errors)}", mayPass);

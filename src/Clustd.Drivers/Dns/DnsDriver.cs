@@ -40,6 +40,7 @@ public sealed class DnsDriver : StateDriver
             }
             catch (DnsException e) when (e.MayPass)
             {
+                if (e.Message != why) Log(DriverLogLevel.Warning, $"{Name}: {e.Message} It is tried again."); // once, however often it is
                 why = e.Message;
                 await Task.Delay(RetryPause, cancellationToken).ContinueWith(_ => { }, TaskScheduler.Default).ConfigureAwait(false);
             }
@@ -87,7 +88,7 @@ public sealed class DnsDriver : StateDriver
             var wanted = WantedRecords.Of(_options, _place.Name);
             if (!state.IsThere(wanted)) return $"{_place.Name} is {WantedRecords.Show(state.Found)}{OtherTtl(state, wanted)} and not {WantedRecords.Show(wanted)}: somebody has changed it.";
             if (!IsOurs(state.Held, made)) return state.Held is { } held ? $"The fence of {_place.Name} says '{held}': somebody has changed it." : $"The fence of {_place.Name} is gone: somebody has removed the TXT record {_place.FenceName}.";
-            if (await LaggingAsync(wanted, cancellationToken).ConfigureAwait(false) is { Length: > 0 } lagging) throw new DriverFailedException(lagging);
+            if (await LaggingAsync(wanted, alsoSilent: true, cancellationToken).ConfigureAwait(false) is { Length: > 0 } lagging) throw new DriverFailedException(lagging);
             return null;
         }
         catch (DnsException e)
@@ -146,10 +147,11 @@ public sealed class DnsDriver : StateDriver
         using var limit = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
         // No longer than leaves time for the other drivers of the service.
         limit.CancelAfter(TimeSpan.FromTicks(Math.Min(_options.VerifyTimeout.Ticks, trigger.Limit.Ticks / 2)));
-        string lagging = $"The secondaries of {_place.Name} have not answered.";
+        string lagging = $"The secondaries of {_place.Name} have not answered yet.";
         try
         {
-            while ((lagging = await LaggingAsync(wanted, limit.Token).ConfigureAwait(false)).Length > 0) await Task.Delay(LookPause, limit.Token).ConfigureAwait(false);
+            // One that says nothing misleads nobody: it is left to the next look.
+            while ((lagging = await LaggingAsync(wanted, alsoSilent: false, limit.Token).ConfigureAwait(false)).Length > 0) await Task.Delay(LookPause, limit.Token).ConfigureAwait(false);
         }
         catch (OperationCanceledException) when (!cancellationToken.IsCancellationRequested)
         {
@@ -160,13 +162,13 @@ public sealed class DnsDriver : StateDriver
     }
 
     /// <summary>Which secondaries do not have it yet, as a sentence; empty: all have.</summary>
-    private async Task<string> LaggingAsync(IReadOnlyList<DnsRecord> wanted, CancellationToken cancellationToken)
+    private async Task<string> LaggingAsync(IReadOnlyList<DnsRecord> wanted, bool alsoSilent, CancellationToken cancellationToken)
     {
-        var lagging = await Task.WhenAll(_place.Secondaries.Select(each => LaggingAsync(each, wanted, cancellationToken))).ConfigureAwait(false);
+        var lagging = await Task.WhenAll(_place.Secondaries.Select(each => LaggingAsync(each, wanted, alsoSilent, cancellationToken))).ConfigureAwait(false);
         return string.Join(" ", lagging.Where(each => each.Length > 0));
     }
 
-    private async Task<string> LaggingAsync(DnsExchange secondary, IReadOnlyList<DnsRecord> wanted, CancellationToken cancellationToken)
+    private async Task<string> LaggingAsync(DnsExchange secondary, IReadOnlyList<DnsRecord> wanted, bool alsoSilent, CancellationToken cancellationToken)
     {
         try
         {
@@ -175,7 +177,7 @@ public sealed class DnsDriver : StateDriver
         }
         catch (DnsException e)
         {
-            return e.Message;
+            return alsoSilent ? e.Message : "";
         }
     }
 

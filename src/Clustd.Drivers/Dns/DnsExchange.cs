@@ -76,11 +76,11 @@ internal sealed class DnsExchange(DnsServer server, TsigKey? key, bool tcpOnly, 
         byte[] buffer = new byte[ushort.MaxValue];
         foreach (TimeSpan wait in UdpWaits)
         {
-            await socket.SendAsync(bytes, cancellationToken).ConfigureAwait(false);
             using var limit = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
             limit.CancelAfter(wait);
             try
             {
+                await socket.SendAsync(bytes, limit.Token).ConfigureAwait(false);
                 while (true)
                 {
                     int count = await socket.ReceiveAsync(buffer, limit.Token).ConfigureAwait(false);

@@ -7,6 +7,7 @@ using Clustd.Core;
 using Clustd.Core.Cluster;
 using Clustd.Core.Raft;
 using Clustd.Core.Wire;
+using Clustd.Drivers.Cloudflare;
 using Clustd.Drivers.Dns;
 using Clustd.Drivers.Processes;
 using Clustd.Guard;
@@ -61,6 +62,8 @@ internal static class AllDecoders
         new Decoder("dns answer", random => DnsAnswer(random), DnsAnswer),
         Decoder.OfText("dns fence", random => NameFence.New("web", random.NextInt64(1L << 53), "cm-1", random.Next(2) == 0).ToString(), text => NameFence.Parse(text)?.ToString()),
 
+        new Decoder("cloudflare answer", _ => """{"result":[{"id":"a","type":"A","name":"a.b","content":"10.0.0.1","ttl":60,"proxied":false,"comment":"clustd: web, token 7, cm-1"}],"success":true,"errors":[{"code":1,"message":"x","error_chain":[{"code":2,"message":"y"}]}]}"""u8.ToArray(), CloudflareAnswer),
+
         // People and programs.
         Body(ApiJson.Default.MoveBody),
         Body(ApiJson.Default.DrainBody),
@@ -103,6 +106,17 @@ internal static class AllDecoders
         {
             return null;
         }
+    }
+
+    private static byte[]? CloudflareAnswer(byte[] bytes)
+    {
+        if (CloudflareApi.Parse(bytes, CloudflareJson.Default.Records) is not { } answer) return null;
+        var records = (answer.Result ?? []).OfType<CloudflareRecord>().ToList();
+        RecordOwner.Of(records)?.WhyNot("web", 1);
+        WantedRecord.IsThere(records, records);
+        WantedRecord.Changes(records, [new CloudflareRecord { Type = "A", Content = "10.0.0.2" }], new RecordOwner("web", 7, "cm-1"));
+        (WantedRecord.Show(records) + CloudflareRefusals.Of("read", System.Net.HttpStatusCode.Forbidden, [.. CloudflareRefusals.Flat(answer.Errors)], null).Message).Any(char.IsControl).ShouldBeFalse();
+        return JsonSerializer.SerializeToUtf8Bytes(answer, CloudflareJson.Default.Records);
     }
 
     // Refused is refused with a word.

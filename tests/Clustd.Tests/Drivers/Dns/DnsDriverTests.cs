@@ -148,6 +148,18 @@ public sealed class DnsDriverTests : IAsyncDisposable
         _last!.Failures.ShouldBeEmpty();
     }
 
+    [Fact] // Wrong program: a takeover waits for a secondary that is down, and misleads nobody.
+    public async Task A_secondary_that_is_silent_is_told_and_not_waited_for()
+    {
+        await using var server = await StartPrimaryAsync();
+        var one = await ConnectAsync("cm-1", On(server) with { Addresses = ["203.0.113.1"], Secondaries = [new DnsServer("127.0.0.1", FreePort())], VerifyTimeout = TimeSpan.FromMinutes(5) });
+        var watch = System.Diagnostics.Stopwatch.StartNew();
+        (await one.TriggerAsync(true, 7, limitUs: 600_000_000)).Error.ShouldBeNull();
+        watch.Elapsed.ShouldBeLessThan(TimeSpan.FromMinutes(1));
+        await LookUntilAsync(() => Task.FromResult(_last!.Calls.Any(call => call.Method == DriverMethods.Health) ? "told" : ""), "told");
+        (await _last!.HeardAsync("health")).Parameters.ToString().ShouldNotBeNull().ShouldContain("nobody listens there");
+    }
+
     [Theory]
     [InlineData("no-such-key", Secret, "hmac-sha256", "does not know the key 'no-such-key' with hmac-sha256 (BADKEY)")]
     [InlineData(KeyName, Secret, "hmac-sha512", "(BADKEY)")]

@@ -51,8 +51,10 @@ public sealed class HostileServerTests : IDisposable
     {
         AnswerUdp(request =>
         {
-            byte[] otherId = Plain(request), noAnswer = (byte[])request.Clone(), otherQuestion = Plain(DnsWriter.Write(DnsMessage.Query(BinaryPrimitives.ReadUInt16BigEndian(request), Name("evil.test"), DnsType.Soa)));
+            // Each says REFUSED: whoever takes it is found out.
+            byte[] otherId = With(Plain(request), flags: 0x8405), noAnswer = (byte[])request.Clone(), otherQuestion = With(Plain(DnsWriter.Write(DnsMessage.Query(BinaryPrimitives.ReadUInt16BigEndian(request), Name("evil.test"), DnsType.Soa))), flags: 0x8405);
             otherId[0] ^= 0xFF;
+            With(noAnswer, flags: 0x0005);
             return [[], [1, 2, 3], otherId, noAnswer, otherQuestion, new byte[2000], Plain(request)];
         });
         (await AskAsync(null)).Code.ShouldBe(DnsCode.NoError);
