@@ -13,10 +13,10 @@ internal sealed record ContainerState
 
     public HostSettings HostConfig { get; init; } = new();
 
-    /// <summary>The engine restarts it by itself: it is on its way.</summary>
     public bool IsActive => State.Running && !State.Paused && !State.Dead;
 
-    public bool IsStopped => !State.Running && !State.Restarting && !State.Paused;
+    /// <summary>Podman calls what is being stopped not running, although its processes may take their time.</summary>
+    public bool IsStopped => !State.Running && !State.Restarting && !State.Paused && State.Pid == 0 && State.Status is not "stopping";
 
     public bool IsUnhealthy => State is { Running: true, Health.Status: "unhealthy" };
 
@@ -25,6 +25,7 @@ internal sealed record ContainerState
     {
         { Paused: true } => "paused",
         { Restarting: true } => "being restarted by the engine",
+        { Status: "stopping" } => "being stopped",
         { Running: true, Health.Status: "unhealthy" } => "running, but unhealthy",
         { Running: true } => "running",
         { OOMKilled: true } => "out of memory, killed",

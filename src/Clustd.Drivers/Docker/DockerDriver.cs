@@ -48,6 +48,11 @@ public sealed class DockerDriver : HeldDriver
         Log(DriverLogLevel.Info, $"{Name}: {Container} runs");
     }
 
+    private protected override async Task FindAsync(CancellationToken cancellationToken)
+    {
+        if (await Opened().InspectAsync(Container, cancellationToken).ConfigureAwait(false) is { } state) Holding(state);
+    }
+
     private protected override async Task<string?> LookAsync(Trigger made, CancellationToken cancellationToken)
     {
         var engine = Opened();

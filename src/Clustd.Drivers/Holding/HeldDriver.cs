@@ -11,7 +11,8 @@ namespace Clustd.Drivers.Holding;
 public abstract class HeldDriver : StateDriver
 {
     private static readonly TimeSpan CourtesyMax = TimeSpan.FromSeconds(1);
-    private static readonly TimeSpan CleanLimit = TimeSpan.FromSeconds(10); // as a service's stop_timeout
+    private static readonly TimeSpan CleanLimit = TimeSpan.FromSeconds(10);
+    private static readonly TimeSpan KillTimeoutDefault = TimeSpan.FromMilliseconds(500); // as a service's
 
     private readonly DriverHost _host;
     private readonly int _restartsMax;
@@ -40,11 +41,23 @@ public abstract class HeldDriver : StateDriver
     /// <summary>What differs, as <see cref="StateDriver.FindDriftAsync"/>; that there is a guard is seen to.</summary>
     private protected abstract Task<string?> LookAsync(Trigger made, CancellationToken cancellationToken);
 
+    /// <summary>Calls <see cref="RunsIn"/> for what runs now, whoever has started it.</summary>
+    private protected abstract Task FindAsync(CancellationToken cancellationToken);
+
     /// <inheritdoc/>
     public override async Task CleanAsync(CancellationToken cancellationToken)
     {
-        long now = DriverClock.NowUs, limit = (long)(Options.StopTimeout ?? CleanLimit).TotalMicroseconds;
-        if (await StopAsync(now + limit / 2, now + limit, cancellationToken).ConfigureAwait(false) is { } left)
+        try
+        {
+            await FindAsync(cancellationToken).ConfigureAwait(false);
+        }
+        catch (DriverFailedException)
+        {
+            // The stop says the same, and what has no known cgroup is killed by its manager.
+        }
+        // As at the end of a lease: how much is left of the earlier process's, nobody knows.
+        long now = DriverClock.NowUs, killAt = now + (long)(Options.KillTimeout ?? KillTimeoutDefault).TotalMicroseconds / 2;
+        if (await StopAsync(killAt, now + (long)CleanLimit.TotalMicroseconds, cancellationToken).ConfigureAwait(false) is { } left)
             throw new DriverFailedException($"{What}: what an earlier driver process may have left could not be stopped: {left}. It is tried again at the next stop; see to it by hand if this machine is not the master.");
     }
 

@@ -43,6 +43,12 @@ public sealed class SystemdDriver : HeldDriver
         }
     }
 
+    private protected override async Task FindAsync(CancellationToken cancellationToken)
+    {
+        var bus = await BusAsync(cancellationToken).ConfigureAwait(false);
+        foreach (string unit in _options.Units) Holding(await bus.LookAsync(unit, cancellationToken).ConfigureAwait(false));
+    }
+
     private protected override async Task<string?> LookAsync(Trigger made, CancellationToken cancellationToken)
     {
         var bus = await BusAsync(cancellationToken).ConfigureAwait(false);

@@ -12,7 +12,7 @@ namespace Clustd.Guard;
 internal sealed class HoldLoop(GuardSpec spec, HoldSpec holds, byte[] behindSpec)
 {
     private const int DrainReadsMax = 16;
-    private const long SayStuckMicros = 10_000_000, GiveUpMicros = 60_000_000;
+    private const long LookMicros = 5_000, SayStuckMicros = 10_000_000, GiveUpMicros = 60_000_000;
 
     private readonly Lock _gate = new();
     private readonly Dictionary<string, Cgroup> _cgroups = new(StringComparer.Ordinal);
@@ -48,7 +48,7 @@ internal sealed class HoldLoop(GuardSpec spec, HoldSpec holds, byte[] behindSpec
         // No later than half of the kill timeout after the lease; at once, if it is over for longer. A driver that says stop has stopped it already.
         long begun = Now;
         long killAt = Math.Min(Math.Min(begun, _leaseEnd) + spec.KillTimeoutMicros / 2, _stopLimit);
-        while (OuterStop.RunAsync(holds.Held(), Cgroups, killAt, Now + SayStuckMicros, CancellationToken.None).GetAwaiter().GetResult() is { } left)
+        while (StopOnce(killAt) is { } left)
         {
             Say($"| {holds.What} is to be stopped ({_ending}), and cannot be: {left}");
             TakeOrders();
@@ -57,6 +57,20 @@ internal sealed class HoldLoop(GuardSpec spec, HoldSpec holds, byte[] behindSpec
         }
         TakeOrders(); // the driver may have died meanwhile
         return true;
+    }
+
+    // This thread kills, too, and waits for nobody: the asking is done by others, and a busy machine may let them wait.
+    private string? StopOnce(long killAt)
+    {
+        long limit = Now + SayStuckMicros;
+        var asking = Task.Run(() => OuterStop.RunAsync(holds.Held(), Cgroups, killAt, limit, CancellationToken.None));
+        while (!asking.IsCompleted)
+        {
+            if (Now >= killAt)
+                foreach (var each in Cgroups().Where(each => !each.IsEmpty)) each.Kill();
+            LinuxCalls.Poll([], LookMicros);
+        }
+        return asking.GetAwaiter().GetResult();
     }
 
     private IReadOnlyList<Cgroup> Cgroups()

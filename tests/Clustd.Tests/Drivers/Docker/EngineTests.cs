@@ -27,6 +27,13 @@ public sealed class EngineTests : IDisposable
         (state.IsActive, state.IsStopped, state.IsUnhealthy, state.Words).ShouldBe((true, false, true, "running, but unhealthy"));
     }
 
+    [Fact] // Two masters. Wrong program: Podman's "not running" is a stop, while its processes are given their ten seconds.
+    public async Task What_is_being_stopped_has_not_stopped()
+    {
+        using var engine = Engine(_ => FakeEngine.Json(200, """{"Id":"abc","State":{"Status":"stopping","Running":false,"Pid":4711}}"""));
+        (await engine.InspectAsync("web", default))!.IsStopped.ShouldBeFalse();
+    }
+
     [Fact] // Docker 29 refuses versions below 1.44, and Podman 4 those above 1.41. Wrong program: names a version of its own.
     public async Task The_version_is_the_engines()
     {

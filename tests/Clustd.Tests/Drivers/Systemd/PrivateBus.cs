@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Net.Sockets;
 using Shouldly;
 
 namespace Clustd.Tests.Drivers.Systemd;
@@ -25,9 +26,24 @@ public sealed class PrivateBus : IDisposable
         var daemon = Process.Start(new ProcessStartInfo("dbus-daemon", ["--nofork", $"--config-file={config}"]) { RedirectStandardError = true })!;
         daemon.ErrorDataReceived += (_, _) => { }; // it complains about limits of open files that it may not raise
         daemon.BeginErrorReadLine();
-        await Scratch.Eventually(() => File.Exists(path) || daemon.HasExited, "dbus-daemon");
+        await Scratch.Eventually(() => Listens(path) || daemon.HasExited, "dbus-daemon");
         daemon.HasExited.ShouldBeFalse("dbus-daemon has ended at once");
         return new PrivateBus(daemon, path);
+    }
+
+    // The socket is there before somebody listens.
+    private static bool Listens(string path)
+    {
+        using var socket = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
+        try
+        {
+            socket.Connect(new UnixDomainSocketEndPoint(path));
+            return true;
+        }
+        catch (SocketException)
+        {
+            return false;
+        }
     }
 
     public static string Config(string listen) => $"""
