@@ -88,6 +88,9 @@ public sealed class MachineCore
     /// <summary>Until when this machine may act as master of what it is assigned.</summary>
     public SessionHold Hold => _holder.Hold;
 
+    /// <summary>What may run here just now, and when it must be gone: for whoever enforces that from outside.</summary>
+    public RunningHere RunningHere => new(_local.HeldUntil, _replica.State.SessionOf(Settings.Self)?.Lease ?? Settings.Lease, _local.MayRun, _local.AreEmpty);
+
     internal Raft.Raft Consensus => _raft;
 
     internal LocalServices Local => _local;

@@ -6,6 +6,7 @@ using Clustd.Http;
 using Clustd.Hub;
 using Clustd.Peers;
 using Clustd.Store;
+using Clustd.Watchdogs;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Http;
@@ -28,18 +29,23 @@ public sealed class Daemon : IAsyncDisposable
     private readonly StoreWriter _writer;
     private readonly PeerNetwork _network;
     private readonly DriverHub _hub;
+    private readonly MachineCore _core;
     private readonly MachineLoop _loop;
     private readonly WebApplication _app;
     private readonly Api _api;
     private readonly ClusterIdentity _identity;
     private readonly Throttle _complaints = new(TimeProvider.System);
+    private readonly WatchdogConfig? _watchdogConfig;
     private Task _waiting = Task.CompletedTask;
+    private MachineWatchdog? _watchdog;
     private int _exitCode;
+    private bool _isOrderly;
 
     private Daemon(ClustdConfig config, DaemonOptions options, SqliteStore store, ClusterIdentity identity)
     {
         _options = options;
         _identity = identity;
+        _watchdogConfig = config.Watchdog;
         var incarnation = RandomUInt64();
         var settings = config.ToMachineSettings(incarnation, RandomUInt64(), DateTimeOffset.UtcNow.ToUnixTimeSeconds()) with { FeatureLevel = BinaryLevel.Value };
 
@@ -86,13 +92,14 @@ public sealed class Daemon : IAsyncDisposable
             input => _loop!.Post(input),
             OnNoted,
             loggers.CreateLogger<DriverHub>());
-        var core = new MachineCore(settings, store.Stored, MachineClock.Now);
-        _loop = new MachineLoop(core, new MachineLoopSurroundings
+        _core = new MachineCore(settings, store.Stored, MachineClock.Now);
+        _loop = new MachineLoop(_core, new MachineLoopSurroundings
         {
             Clock = () => MachineClock.Now,
             Perform = Router().Perform,
             Crash = OnBrokenInvariant,
             TurnCompleted = OnTurnCompleted,
+            TurnEvery = TurnEvery(config.Watchdog, options.TurnEvery),
         });
         _api = new Api(
             new ApiServices
@@ -106,7 +113,8 @@ public sealed class Daemon : IAsyncDisposable
                 Version = options.Version,
                 Process = OwnProcess,
                 WallClockOf = _wallClock.Of,
-                Warnings = RefusedPeers,
+                Warnings = Warnings,
+                Watchdogs = Watchdogs,
             },
             loggers.CreateLogger<Api>());
         Map();
@@ -126,6 +134,7 @@ public sealed class Daemon : IAsyncDisposable
     /// <summary>Boots one machine. The certificate work, the slowest part of a start, runs beside opening the store.</summary>
     /// <exception cref="StoreException">The data directory is in use, corrupt, or cannot be written; three parts.</exception>
     /// <exception cref="PortUnavailableException">The port is taken or forbidden; three parts.</exception>
+    /// <exception cref="WatchdogUnavailableException">The machine's watchdog cannot be had as asked; three parts.</exception>
     public static async Task<Daemon> StartAsync(ClustdConfig config, DaemonOptions options, CancellationToken cancellationToken)
     {
         var certificates = ClusterIdentity.CreateAsync(config.Cluster.Id, config.Cluster.Secret, config.Cluster.OldSecret);
@@ -145,6 +154,7 @@ public sealed class Daemon : IAsyncDisposable
             // Listen first: whoever is told that we are here must be able to reach us.
             await daemon._app.StartOnOnePortAsync(daemon.OnePort, cancellationToken);
             MachineLoop.WarmUp();
+            daemon.ArmWatchdog(); // Last: what cannot start must not have the machine reset.
             daemon._loop.Start();
             daemon._network.Start();
             daemon._waiting = daemon.WaitingReport.RunAsync(daemon._ending.Token);
@@ -169,6 +179,9 @@ public sealed class Daemon : IAsyncDisposable
         await _hub.DisposeAsync();
         await _app.DisposeAsync();
         await _loop.DisposeAsync();
+        // Nobody is in a turn any more. As late as can be: until here the loop has fed it.
+        _watchdog?.End(_core.RunningHere, _isOrderly, IsRestarting);
+        _watchdog?.Dispose();
         await _writer.DisposeAsync();
         _identity.Dispose();
         _ending.Dispose();
@@ -197,13 +210,33 @@ public sealed class Daemon : IAsyncDisposable
         RequestAnswered = answered => _api.Perform(answered),
         BarrierAnswered = answered => _api.Perform(answered),
         Noted = OnNoted,
-        Departed = _ => _completion.TrySetResult(_exitCode),
+        Departed = _ => OnDeparted(),
         ReadyToRestart = OnReadyToRestart,
         StoreRefused = refused => OnStoreRefused(refused.Reason),
     };
 
+    private void ArmWatchdog()
+    {
+        if (_watchdogConfig is { } config) _watchdog = MachineWatchdog.Open(config, _options.OpenWatchdog, _options.WatchdogFacts, _options.Say, () => MachineClock.Now);
+    }
+
+    // Whoever is to be fed is fed by turns, so there must be one whenever it is hungry.
+    private static TimeSpan TurnEvery(WatchdogConfig? machine, TimeSpan? manager)
+    {
+        var every = MachineLoopSurroundings.TurnEveryDefault;
+        if (manager < every) every = manager.Value;
+        return machine is not null && new WatchdogTiming(machine.Timeout).FeedEvery is var feed && feed < every ? feed : every;
+    }
+
+    private void OnDeparted()
+    {
+        _isOrderly = true;
+        _completion.TrySetResult(_exitCode);
+    }
+
     private void OnReadyToRestart(Output.ReadyToRestart ready)
     {
+        _isOrderly = true;
         IsRestarting = true;
         _completion.TrySetResult(_exitCode);
     }
@@ -211,6 +244,7 @@ public sealed class Daemon : IAsyncDisposable
     private void OnTurnCompleted()
     {
         _options.TurnCompleted();
+        if (_watchdog is { IsHungry: true } watchdog) watchdog.Feed(_core.RunningHere);
         _network.Beat();
     }
 
@@ -309,8 +343,10 @@ public sealed class Daemon : IAsyncDisposable
     }
 
     /// <summary>What the core cannot see; the status warns of two machines and of best-effort drivers by itself.</summary>
-    private IReadOnlyList<StatusWarning> RefusedPeers() =>
-        [.. _network.Peers.Where(peer => peer.State == PeerState.Refused).Select(peer => new StatusWarning("peer-refused", peer.LastError ?? peer.Address))];
+    private IReadOnlyList<StatusWarning> Warnings() =>
+        [.. _watchdog?.Warnings ?? [], .. _network.Peers.Where(peer => peer.State == PeerState.Refused).Select(peer => new StatusWarning("peer-refused", peer.LastError ?? peer.Address))];
+
+    private IReadOnlyList<WatchdogStatus> Watchdogs() => [.. ((WatchdogStatus?[])[_watchdog?.Status, _options.ManagerWatchdog()]).OfType<WatchdogStatus>()];
 
     private static ulong RandomUInt64() => BitConverter.ToUInt64(RandomNumberGenerator.GetBytes(sizeof(ulong)));
 

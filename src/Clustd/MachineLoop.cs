@@ -18,8 +18,13 @@ public sealed record MachineLoopSurroundings
     /// </summary>
     public required Action<Exception> Crash { get; init; }
 
-    /// <summary>After every completed turn, once a second at least: feeds the watchdog.</summary>
+    /// <summary>After every completed turn: feeds the watchdogs.</summary>
     public Action TurnCompleted { get; init; } = static () => { };
+
+    /// <summary>A turn is taken this often at least, also when there is nothing to decide: as often as a watchdog wants to be fed.</summary>
+    public TimeSpan TurnEvery { get; init; } = TurnEveryDefault;
+
+    internal static readonly TimeSpan TurnEveryDefault = TimeSpan.FromSeconds(1);
 }
 
 /// <summary>How punctual the loop is, for status and doctor. Lateness: of ticks, against when the core wanted to be woken.</summary>
@@ -41,8 +46,6 @@ public sealed class MachineLoop : IAsyncDisposable
     /// waits behind 4096 is older than any lease. Everything else is never dropped: each is answered before its sender sends the next.
     /// </summary>
     public const int InboxCapacity = 4096;
-
-    private static readonly TimeSpan SleepMaximum = TimeSpan.FromSeconds(1); // for the watchdog
 
     private readonly MachineCore _core;
     private readonly Func<Input, Instant, IReadOnlyList<Output>> _step;
@@ -260,7 +263,7 @@ public sealed class MachineLoop : IAsyncDisposable
         }
 
         var now = _surroundings.Clock();
-        return Instant.Min(_wakeAt(), now + SleepMaximum) - now;
+        return Instant.Min(_wakeAt(), now + _surroundings.TurnEvery) - now;
     }
 
     private void Step(Input input, Instant now)

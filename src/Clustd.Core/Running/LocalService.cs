@@ -38,6 +38,12 @@ internal sealed class LocalService(ServiceName name)
     /// <summary>Nothing runs or may run here, as found last.</summary>
     public bool IsEmpty { get; set; }
 
+    /// <summary>A driver may run it here, as found last. Not so is what nobody has told of yet, after a start of the daemon.</summary>
+    public bool MayRunHere { get; set; }
+
+    /// <summary>What bounds that after the end of the lease: as it was granted, whatever is defined meanwhile (rule 12).</summary>
+    public TimeSpan KillTimeout { get; set; }
+
     /// <summary>All that a pass may leave for the next one: when two in a row leave the same, and nothing was said, a third would change nothing.</summary>
     public LocalServiceTrace Trace => new(Phase, Reason, Token, _begunToken, _run?.Trace);
 

@@ -201,7 +201,9 @@ public sealed partial class LocalServices
         moment.Wanted.Clear();
         var freshUntil = FreshUntil(moment.KillTimeoutOf(service.Name));
         service.Reconcile(moment, lapsed, freshUntil, StoredLastIndex, _nextRun);
-        service.IsEmpty = !service.MayRun(moment) && (IsFirst || moment.IsOver(freshUntil));
+        service.MayRunHere = service.MayRun(moment);
+        service.KillTimeout = service.Run?.KillTimeout ?? (service.MayRunHere && service.KillTimeout > TimeSpan.Zero ? service.KillTimeout : moment.KillTimeoutOf(service.Name));
+        service.IsEmpty = !service.MayRunHere && (IsFirst || moment.IsOver(freshUntil));
         moment.Deadlines = _ownDeadlines;
         var wantsTheSame = service.Wants.Count == moment.Wanted.Count && (service.Wants.Count == 0 || service.Wants.SequenceEqual(moment.Wanted));
         if (!wantsTheSame)

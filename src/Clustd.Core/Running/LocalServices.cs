@@ -42,6 +42,7 @@ public sealed partial class LocalServices
     private TimeSpan _lease;
     private string? _leavingReason;
     private bool _hasHeld;
+    private Instant _heldUntil = new(long.MinValue / 2);
     private bool _hasJoined;
     private FormerLeases _former;
 
@@ -106,6 +107,16 @@ public sealed partial class LocalServices
 
     /// <summary>After Leave: nothing runs or may run here under any token; all is released or proven stopped.</summary>
     public bool IsEmpty { get; private set; }
+
+    /// <summary>Until when this machine held its session, last. Before this daemon has held one: until when a former one may have.</summary>
+    public Instant HeldUntil => _hasHeld ? _heldUntil : _former.SessionUntil(Lease);
+
+    /// <summary>What may run here just now, each with the kill_timeout that binds it: when HeldUntil and that are over, it must be gone.</summary>
+    public IEnumerable<(ServiceName Service, TimeSpan KillTimeout)> MayRun =>
+        _services.Values.Where(service => service.MayRunHere).Select(service => (service.Name, service.KillTimeout));
+
+    /// <summary>Nothing runs or may run here, not even something that no driver has told of yet.</summary>
+    public bool AreEmpty => _areEmpty;
 
     public IReadOnlyList<LocalServiceView> View => [.. _services.Values.Select(service => new LocalServiceView(service.Name, service.Phase, service.Token, service.Reason))];
 
@@ -325,7 +336,11 @@ public sealed partial class LocalServices
         _notes.Clear();
         Welcome(outputs);
         SendAwayWhoseTermsAreOver(outputs);
-        _hasHeld |= hold.IsHeld(now);
+        if (hold.IsHeld(now))
+        {
+            (_hasHeld, _heldUntil) = (true, hold.Until);
+        }
+
         _ownDeadlines.Clear();
         var moment = new Moment(_settings, _listed, state, hold, now, _instances, _active, _nextSequence, _leaseExtended, outputs)
         {

@@ -97,7 +97,8 @@ public sealed class ShellDriver : DriverMachine, ITestableDriver
         Environment = AppEnvironment.For(trigger, Machine, _options.Environment),
         WorkingDirectory = _options.WorkingDirectory,
         User = _options.User,
-        KillTimeoutMicros = lease.KillTimeoutUs,
+        // Whoever needs less than is granted is killed sooner: a machine's watchdog may need the rest.
+        KillTimeoutMicros = _options.KillTimeout is { } needed ? Math.Min(lease.KillTimeoutUs, (long)needed.TotalMicroseconds) : lease.KillTimeoutUs,
         LeaseEnd = lease.EndsAtUs ?? 0,
         Report = new GuardReport
         {

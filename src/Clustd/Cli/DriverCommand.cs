@@ -2,6 +2,7 @@ using System.CommandLine;
 using System.Text.Json;
 using Clustd.Config;
 using Clustd.Drivers;
+using Clustd.Watchdogs;
 
 namespace Clustd.Cli;
 
@@ -16,14 +17,18 @@ internal static class DriverCommand
     private static Command Test(Terminal terminal)
     {
         var name = new Argument<string?>("NAME") { Description = "The driver's name; without it: all", Arity = ArgumentArity.ZeroOrOne };
-        name.CompletionSources.Add(context => Load(context.ParseResult).Config?.Drivers.Select(driver => driver.EffectiveName) ?? []);
+        name.CompletionSources.Add(context => Load(context.ParseResult).Config is { } file ? Names(file) : []);
         var output = CommonOptions.Output();
         var command = new Command("test", "Find out what a driver needs and whether it is there. Nothing is started, stopped or changed") { name, output };
         command.SetAction(async (parsed, cancellationToken) =>
         {
             var result = Load(parsed);
             var file = result.Config ?? throw new CommandException(ExitCodes.Usage, string.Join("\n       ", result.Errors));
-            return await RunAsync(Chosen(file, parsed.GetValue(name)), file, parsed.GetValue(output) is not null, terminal, cancellationToken);
+            var chosen = parsed.GetValue(name);
+            var watchdog = chosen is null or WatchdogTest.Name ? file.Watchdog : null;
+            // A driver may have that very name: then both are meant.
+            var drivers = watchdog is not null && !file.Drivers.Any(driver => chosen is null || driver.EffectiveName == chosen) ? [] : Chosen(file, chosen);
+            return await RunAsync(drivers, file, parsed.GetValue(output) is not null, terminal, cancellationToken, watchdog);
         });
         return command;
     }
@@ -35,12 +40,16 @@ internal static class DriverCommand
         if (file.Drivers.Count == 0) throw new CommandException(ExitCodes.Usage, $"There is nothing to test: {file.Path ?? "the configuration"} lists no drivers. Add `drivers: [ shell: {{ run: COMMAND }} ]`.");
         if (name is null) return [.. file.Drivers.OrderBy(driver => driver.Order)];
         if (file.Drivers.FirstOrDefault(driver => driver.EffectiveName == name) is { } found) return [found];
-        var names = file.Drivers.Select(driver => driver.EffectiveName).ToList();
+        var names = Names(file).ToList();
         var nearest = Suggestion.Nearest(name, names) is { } near ? $"Did you mean '{near}'?" : "Name one of them, or none to test all.";
         throw new CommandException(ExitCodes.Usage, $"There is no driver '{ProblemList.Show(name)}': {file.Path ?? "the configuration"} has {string.Join(", ", names)}. {nearest}");
     }
 
-    internal static async Task<int> RunAsync(IReadOnlyList<DriverOptions> drivers, DriverFileConfig file, bool json, Terminal terminal, CancellationToken cancellationToken)
+    private static IEnumerable<string> Names(DriverFileConfig file) =>
+        [.. file.Drivers.Select(driver => driver.EffectiveName), .. file.Watchdog is null ? [] : (string[])[WatchdogTest.Name]];
+
+    internal static async Task<int> RunAsync(
+        IReadOnlyList<DriverOptions> drivers, DriverFileConfig file, bool json, Terminal terminal, CancellationToken cancellationToken, WatchdogConfig? watchdog = null)
     {
         var views = new List<DriverTestView>();
         foreach (var (index, options) in drivers.Index())
@@ -54,6 +63,14 @@ internal static class DriverCommand
             }
 
             views.Add(new DriverTestView(options.EffectiveName, options.Kind, options.Service ?? ServiceConfig.DefaultName, options.StopsForCertain, findings));
+        }
+
+        if (watchdog is not null)
+        {
+            if (!json) terminal.Out.WriteLine($"{(views.Count > 0 ? "\n" : "")}{terminal.Bold(WatchdogTest.Name, terminal.ColourOut)} ({watchdog.Device}, {ConfigDuration.Text(watchdog.Timeout)}, of this machine)");
+            var findings = WatchdogTest.Find(watchdog, new WatchdogFacts()).ToList();
+            if (!json) findings.ForEach(finding => terminal.Out.WriteLine(Line(finding, terminal)));
+            views.Add(new DriverTestView(WatchdogTest.Name, WatchdogTest.Name, null, true, [.. findings.Select(finding => new FindingView(Word(finding.Level), finding.Subject, finding.Text))]));
         }
 
         if (json) terminal.Out.WriteLine(JsonSerializer.Serialize(views, CliJson.Default.ListDriverTestView));
@@ -109,7 +126,8 @@ internal static class DriverCommand
 }
 
 /// <summary>`driver test -o json` is a list of these.</summary>
-internal sealed record DriverTestView(string Name, string Kind, string Service, bool StopsForCertain, IReadOnlyList<FindingView> Findings);
+/// <param name="Service">null: the machine's watchdog, which is of all.</param>
+internal sealed record DriverTestView(string Name, string Kind, string? Service, bool StopsForCertain, IReadOnlyList<FindingView> Findings);
 
 /// <param name="Level">good, doubt or bad.</param>
 internal sealed record FindingView(string Level, string Subject, string Text);

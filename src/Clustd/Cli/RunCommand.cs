@@ -6,6 +6,7 @@ using Clustd.Drivers.Processes;
 using Clustd.Http;
 using Clustd.Store;
 using Clustd.Systemd;
+using Clustd.Watchdogs;
 
 namespace Clustd.Cli;
 
@@ -52,7 +53,8 @@ internal static class RunCommand
         });
         try
         {
-            var options = new DaemonOptions { Say = say, TurnCompleted = manager is null ? static () => { } : manager.TurnCompleted };
+            var options = new DaemonOptions { Say = say };
+            if (manager is not null) options = options with { TurnCompleted = manager.TurnCompleted, TurnEvery = manager.FeedEvery, ManagerWatchdog = () => manager.Watchdog };
             await using var daemon = await Daemon.StartAsync(config, options, cancellationToken);
             manager?.Ready(); // It listens and decides. Whether others are there is another question: nobody's start should wait for them.
             using var leaving = new CancellationTokenSource();
@@ -84,7 +86,7 @@ internal static class RunCommand
 
             return exitCode;
         }
-        catch (Exception e) when (e is StoreException or PortUnavailableException or IOException or UnauthorizedAccessException)
+        catch (Exception e) when (e is StoreException or PortUnavailableException or WatchdogUnavailableException or IOException or UnauthorizedAccessException)
         {
             throw new CommandException(ExitCodes.Refused, e.Message, e);
         }

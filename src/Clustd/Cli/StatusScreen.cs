@@ -52,6 +52,17 @@ internal static class StatusScreen
                 CultureInfo.InvariantCulture,
                 $"its loop ({process.LoopPriority}) was at most {process.LoopLatenessMs:0.#} ms late in the last minute, p99 {process.LoopLatenessP99Ms:0.#} ms; its disk commits in {process.StoreCommitMedianMs:0.#} ms, p99 {process.StoreCommitP99Ms:0.#} ms\n")));
         }
+
+        Watchdogs(view, console);
+    }
+
+    private static void Watchdogs(StatusView view, IAnsiConsole console)
+    {
+        foreach (var watchdog in view.Watchdogs)
+        {
+            var what = watchdog.Identity is { } identity ? $"watchdog {watchdog.Device} ({identity}) resets this machine" : $"{watchdog.Device} starts this daemon again";
+            console.Write(new Text($"{what} {Span(TimeSpan.FromMilliseconds(watchdog.TimeoutMs))} after its last decision; fed {Span(TimeSpan.FromMilliseconds(watchdog.FedAgoMs))} ago\n"));
+        }
     }
 
     private static void Services(StatusView view, IAnsiConsole console, bool wide, DateTimeOffset now, bool showsWhole)

@@ -15,6 +15,9 @@ public sealed record ClustdConfig
     /// <summary>Built-in drivers of this machine, in the order of the file.</summary>
     public IReadOnlyList<DriverOptions> Drivers { get; init; } = [];
 
+    /// <summary>The device that resets this machine when nothing decides here any more. Null: none is used.</summary>
+    public WatchdogConfig? Watchdog { get; init; }
+
     /// <summary>Full path of the file that this came from. Null: it came from text.</summary>
     public string? Path { get; init; }
 
@@ -75,6 +78,11 @@ public sealed record ClusterConfig
         return true;
     }
 }
+
+/// <summary>The watchdog of the machine.</summary>
+/// <param name="Device">Full path, "/dev/watchdog".</param>
+/// <param name="Timeout">Whole seconds.</param>
+public sealed record WatchdogConfig(string Device, TimeSpan Timeout);
 
 /// <summary>Something of which exactly one copy is active.</summary>
 public sealed record ServiceConfig

@@ -68,6 +68,7 @@ internal sealed class ConfigBuilder(string? path, string folder, ConfigSurroundi
             Cluster = new ClusterConfig { Secret = secret ?? "", OldSecret = oldSecret, Id = id, Machines = others, Lease = lease, Witness = witness, RestartGrace = grace },
             Services = services,
             Drivers = drivers,
+            Watchdog = new WatchdogReader(problems).Read(top, lease, services, drivers),
         };
     }
 

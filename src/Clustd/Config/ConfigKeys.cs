@@ -12,6 +12,7 @@ public static class ConfigKeys
     public const string ServerSection = "server";
     public const string ClusterSection = "cluster";
     public const string ServiceSection = "services.NAME";
+    public const string WatchdogSection = "watchdog";
     public const string DriverFileTop = "driver file";
 
     public static readonly SectionKey Server = new(Top, "server", ServerSection, IsList: false, "Where this machine listens and keeps its data.",
@@ -23,6 +24,9 @@ public static class ConfigKeys
     { DefaultWords = "the cluster's; in a new cluster one, `default`" };
     public static readonly SectionKey Drivers = new(Top, "drivers", "drivers[]", IsList: true, "The built-in drivers of this machine.",
         "[ { shell: { run: ./web } } ]");
+
+    public static readonly SectionKey Watchdog = new(Top, "watchdog", WatchdogSection, IsList: false, "A device that resets this machine when its daemon decides nothing any more; drivers/watchdog.md.",
+        "{ device: /dev/watchdog }");
 
     public static readonly TextKey BindAddress = new(ServerSection, "bind_address", TextForm.Host, "0.0.0.0",
         "Address of the interface to listen on; `0.0.0.0` and `::` mean all.", "127.0.0.1");
@@ -71,6 +75,11 @@ public static class ConfigKeys
     public static readonly ChoiceKey Fencing = new(ServiceSection, "fencing", "none", ["none", "required"],
         "required: a machine that was lost as the master is turned off by a `fence` driver, and that is confirmed, before anything starts elsewhere.", "none");
 
+    public static readonly TextKey WatchdogDevice = new(WatchdogSection, "device", TextForm.Path, "/dev/watchdog", "The device's file.", "/dev/watchdog1");
+    public static readonly DurationKey WatchdogTimeout = new(WatchdogSection, "timeout", Seconds(1), Seconds(1), Seconds(60),
+        "How long after the last decision the machine is reset, in whole seconds; it must fit `lease` and the shortest `kill_timeout`.", "1s")
+    { DefaultWords = "the longest that fits" };
+
     public static readonly TextKey FileHost = new(DriverFileTop, "host", TextForm.Address, null, "The local daemon.", "ws://127.0.0.1:3001") { Must = true };
     public static readonly TextKey FileSecret = new(DriverFileTop, "secret", TextForm.Secret, null, "The cluster's secret, or the driver's own token.",
         "file:/etc/clustd/secret") { Must = true };
@@ -84,10 +93,11 @@ public static class ConfigKeys
     /// <summary>Every key, in the order of the documentation.</summary>
     public static readonly IReadOnlyList<ConfigKey> All =
     [
-        Server, Cluster, Services, Drivers,
+        Server, Cluster, Services, Drivers, Watchdog,
         BindAddress, BindPort, RemoteAddress, DataDir, LegacyDrivers,
         Secret, OldSecret, Id, Machines, Lease, Witness, RestartGrace,
         StartTimeout, StopTimeout, KillTimeout, Prefer, Failback, ApartFrom, RequiredDrivers, AllowedMachines, OnStopFailure, Fencing,
+        WatchdogDevice, WatchdogTimeout,
         .. DriverKinds.All.SelectMany(kind => kind.Keys),
         FileHost, FileSecret, FileScript, FileCloudflare, FileDrivers,
         .. CloudflareFile.Keys,

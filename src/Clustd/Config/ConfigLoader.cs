@@ -113,7 +113,7 @@ public static class ConfigLoader
         var host = OwnAddress.IsEveryInterface(config.Server.BindAddress) ? "127.0.0.1" : config.Server.BindAddress;
         return new DriverFileResult
         {
-            Config = new DriverFileConfig { Host = new Uri(new MachineAddress(host, config.Server.BindPort).ToUrl()), Secret = config.Cluster.Secret, Drivers = config.Drivers, Path = config.Path },
+            Config = new DriverFileConfig { Host = new Uri(new MachineAddress(host, config.Server.BindPort).ToUrl()), Secret = config.Cluster.Secret, Drivers = config.Drivers, Watchdog = config.Watchdog, Path = config.Path },
             Warnings = daemon.Warnings, Path = daemon.Path,
         };
     }

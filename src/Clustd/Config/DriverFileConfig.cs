@@ -12,6 +12,9 @@ public sealed record DriverFileConfig
     public required string Secret { get; init; }
     public IReadOnlyList<DriverOptions> Drivers { get; init; } = [];
 
+    /// <summary>The machine's watchdog, where this came from a daemon's file; for `clustd driver test`.</summary>
+    public WatchdogConfig? Watchdog { get; init; }
+
     /// <summary>Full path of the file that this came from. Null: it came from text.</summary>
     public string? Path { get; init; }
 

@@ -32,6 +32,11 @@ internal sealed class DriverReader(ProblemList problems, string folder, ConfigSu
         }
         if (DriverKinds.Find(entry.Key) is not { } kind)
         {
+            if (entry.Key == ConfigKeys.Watchdog.Name)
+            {
+                problems.Error(entry.KeyAt, "'watchdog' is no driver of a service", "it is the machine's, and the daemon itself feeds it", $"Move it to the top of the file: `watchdog: {ConfigKeys.Watchdog.Example}`.");
+                return null;
+            }
             problems.Error(entry.KeyAt, $"Unknown driver '{ProblemList.Show(entry.Key)}'", $"this version has {string.Join(", ", DriverKinds.Words)}",
                 Suggestion.Nearest(entry.Key, DriverKinds.Words) is { } nearest ? $"Did you mean '{nearest}'?" : "Use one of these, or connect a program of your own as a driver.");
             return null;

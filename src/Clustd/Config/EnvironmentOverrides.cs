@@ -17,7 +17,7 @@ internal static class EnvironmentOverrides
             var section = parts[0].ToLowerInvariant();
             file = (section, parts.Length) switch
             {
-                (ConfigKeys.ServerSection or ConfigKeys.ClusterSection, 2) => Set(file, section, section, parts[1], value, at, problems),
+                (ConfigKeys.ServerSection or ConfigKeys.ClusterSection or ConfigKeys.WatchdogSection, 2) => Set(file, section, section, parts[1], value, at, problems),
                 ("services", >= 3) => SetService(file, string.Join("__", parts[1..^1]), parts[^1], value, at, problems),
                 _ => Unknown(file, at, problems),
             };
@@ -55,7 +55,7 @@ internal static class EnvironmentOverrides
 
     private static MappingNode Unknown(MappingNode file, Place at, ProblemList problems)
     {
-        problems.Error(at, "The variable sets nothing", "it is not CLUSTD__SERVER__KEY, CLUSTD__CLUSTER__KEY or CLUSTD__SERVICES__NAME__KEY",
+        problems.Error(at, "The variable sets nothing", "it is not CLUSTD__SERVER__KEY, CLUSTD__CLUSTER__KEY, CLUSTD__WATCHDOG__KEY or CLUSTD__SERVICES__NAME__KEY",
             "Correct its name, or unset it; drivers are written in the file.");
         return file;
     }

@@ -22,6 +22,7 @@ public static class FailoverBound
             Tolerance(config.ClusterAddresses.Count),
             .. services.Select(service => OfService(config, service)),
             RestartSentence(config),
+            .. Watchdog(config),
             .. BestEffort(config),
         ];
     }
@@ -56,6 +57,10 @@ public static class FailoverBound
             ? $"Service '{service.Name}': what runs here has stopped within {ConfigDuration.Text(lease + kill)} after this machine lost the majority; nothing takes over by itself."
             : $"Service '{service.Name}': another machine starts it within {ConfigDuration.Text(Of(lease, kill))} after its machine is lost or cut off, {sum}.";
     }
+
+    private static IEnumerable<string> Watchdog(ClustdConfig config) => config.Watchdog is { } watchdog
+        ? [$"The watchdog {watchdog.Device} resets this machine {ConfigDuration.Text(watchdog.Timeout)} after its daemon's last decision, and before anything runs here longer than lease and kill_timeout."]
+        : [];
 
     private static string RestartSentence(ClustdConfig config)
     {

@@ -170,6 +170,7 @@ public sealed partial class Api
             ViewAge = snapshot.Age,
             Version = _services.Version,
             Process = _services.Process(),
+            Watchdogs = _services.Watchdogs(),
             WallClockOf = _services.WallClockOf,
             IsConfirmed = isConfirmed,
             Warnings = whyNot is null ? _services.Warnings() : [new StatusWarning("not-confirmed", whyNot), .. _services.Warnings()],

@@ -31,6 +31,9 @@ public sealed record ApiServices
     /// <summary>How the daemon's own process is doing; null: not measured.</summary>
     public Func<ProcessStatus?> Process { get; init; } = () => null;
 
+    /// <summary>What resets the machine or the daemon when nothing decides here any more, for the status.</summary>
+    public Func<IReadOnlyList<WatchdogStatus>> Watchdogs { get; init; } = () => [];
+
     /// <summary>By this machine's own event history: when it applied an entry of the log.</summary>
     public Func<long, DateTimeOffset?> WallClockOf { get; init; } = _ => null;
 

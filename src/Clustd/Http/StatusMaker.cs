@@ -41,6 +41,7 @@ internal sealed class StatusMaker(MachineView view, StatusContext context)
         Drivers = [.. view.Drivers.Select(DriverOf)],
         LoopLatenessMs = context.Process?.LoopLatenessMs,
         Process = context.Process,
+        Watchdogs = context.Watchdogs,
         Warnings = [.. Warnings(), .. context.Warnings],
     };
 

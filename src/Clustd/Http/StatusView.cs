@@ -69,6 +69,9 @@ public sealed record StatusView
     /// <summary>How this machine's daemon itself is doing; null: not measured.</summary>
     public ProcessStatus? Process { get; init; }
 
+    /// <summary>What acts when this machine's daemon decides nothing any more: the machine's watchdog, the service manager's. Empty: nothing does.</summary>
+    public IReadOnlyList<WatchdogStatus> Watchdogs { get; init; } = [];
+
     public required IReadOnlyList<StatusWarning> Warnings { get; init; }
 
     internal static string ConsistencyOf(bool isConfirmed) => isConfirmed ? Linearizable : "local";
@@ -89,6 +92,8 @@ public sealed record StatusContext
     public bool IsConfirmed { get; init; }
 
     public ProcessStatus? Process { get; init; }
+
+    public IReadOnlyList<WatchdogStatus> Watchdogs { get; init; } = [];
 
     /// <summary>Wall-clock time at which this machine applied an entry of the log, for people; null where it is not known.</summary>
     public Func<long, DateTimeOffset?> WallClockOf { get; init; } = _ => null;
@@ -157,6 +162,14 @@ public sealed record DriverStatus(
 public sealed record ProcessStatus(
     double LoopLatenessMs, double LoopLatenessP99Ms, string LoopPriority, long PeerMessagesDropped, double GcPauseMs, long AllocatedBytes,
     double StoreCommitMedianMs, double StoreCommitP99Ms, double StoreCommitMaximumMs);
+
+/// <summary>A watchdog that this daemon feeds after its decisions.</summary>
+/// <param name="Device">Its file, /dev/watchdog, which resets the machine; or "systemd", which starts the daemon again.</param>
+/// <param name="Identity">What the device's driver calls itself; null: not a device.</param>
+/// <param name="TimeoutMs">So long after the last feed it acts, ms.</param>
+/// <param name="FedAgoMs">Age of the last feed, ms.</param>
+/// <param name="Withheld">Why it is not fed just now, as a sentence; null: it is.</param>
+public sealed record WatchdogStatus(string Device, string? Identity, long TimeoutMs, long FedAgoMs, string? Withheld);
 
 /// <summary>Something a person should see to. Code is a stable word.</summary>
 public sealed record StatusWarning(string Code, string Sentence);

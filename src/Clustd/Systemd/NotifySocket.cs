@@ -2,6 +2,7 @@ using System.Diagnostics;
 using System.Globalization;
 using System.Net.Sockets;
 using System.Text;
+using Clustd.Http;
 
 namespace Clustd.Systemd;
 
@@ -17,18 +18,25 @@ internal sealed class NotifySocket : IDisposable
     private const int StatusCharsMax = 400;
 
     private readonly Socket _socket;
-    private readonly TimeSpan? _feedEvery;
+    private readonly TimeSpan? _watchdog;
     private readonly Func<long> _timestamp;
     private long _fedAt;
 
     private NotifySocket(Socket socket, TimeSpan? watchdog, Func<long> timestamp)
     {
         _socket = socket;
-        // Four chances before the manager gives us up.
-        _feedEvery = watchdog / 4;
+        _watchdog = watchdog;
         _timestamp = timestamp;
         _fedAt = timestamp();
     }
+
+    /// <summary>How often a turn must come for the watchdog: four chances before the manager gives us up. Null: it has none for us.</summary>
+    public TimeSpan? FeedEvery => _watchdog / 4;
+
+    /// <summary>What the manager watches, for the status; null: nothing.</summary>
+    public WatchdogStatus? Watchdog => _watchdog is { } timeout
+        ? new WatchdogStatus("systemd", null, (long)timeout.TotalMilliseconds, (long)Stopwatch.GetElapsedTime(Interlocked.Read(ref _fedAt), _timestamp()).TotalMilliseconds, null)
+        : null;
 
     /// <summary>Variables that the manager meant for this process alone: not for the programs that it starts.</summary>
     public static bool IsVariable(string name) => name is "NOTIFY_SOCKET" or "WATCHDOG_USEC" or "WATCHDOG_PID" or "LISTEN_FDS" or "LISTEN_PID" or "LISTEN_FDNAMES";
@@ -79,9 +87,9 @@ internal sealed class NotifySocket : IDisposable
     /// </summary>
     public void TurnCompleted()
     {
-        if (_feedEvery is { } every && Stopwatch.GetElapsedTime(_fedAt, _timestamp()) >= every && Tell("WATCHDOG=1"))
+        if (FeedEvery is { } every && Stopwatch.GetElapsedTime(_fedAt, _timestamp()) >= every && Tell("WATCHDOG=1"))
         {
-            _fedAt = _timestamp();
+            Interlocked.Exchange(ref _fedAt, _timestamp());
         }
     }
 

@@ -40,6 +40,18 @@ public sealed class DriverCommandTests : IDisposable
         bench.Error.ShouldContain("Did you mean 'default-shell'?");
     }
 
+    [Theory]
+    [InlineData("watchdog")]
+    [InlineData(null)]
+    public async Task The_machines_watchdog_is_tested_too(string? name)
+    {
+        var path = Path.Combine(_folder, "config.yml");
+        System.IO.File.WriteAllText(path, "cluster: { secret: 0123456789abcdefghijKLMNOPQRSTUV, id: a }\nserver: { bind_address: 127.0.0.1 }\nwatchdog: { device: /nowhere/watchdog }\n");
+        var bench = new CommandBench(width: 80);
+        (await bench.RunAsync([.. (string[])["driver", "test"], .. name is null ? [] : (string[])[name], "--config", path])).ShouldBe(ExitCodes.Refused);
+        bench.Out.ShouldStartWith("watchdog (/nowhere/watchdog, 1s, of this machine)\n  bad     device: /nowhere/watchdog is not there.");
+    }
+
     private string File(string drivers)
     {
         string path = Path.Combine(_folder, "driver.yml");

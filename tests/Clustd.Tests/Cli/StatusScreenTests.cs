@@ -43,6 +43,13 @@ public sealed class StatusScreenTests
     };
 
     [Fact]
+    public void What_resets_the_machine_is_shown() =>
+        Shown(Healthy with { Watchdogs = [new("/dev/watchdog", "iTCO_wdt", 4000, 310, null), new("systemd", null, 10_000, 1200, null)] }, 100).ShouldContain("""
+            watchdog /dev/watchdog (iTCO_wdt) resets this machine 4 s after its last decision; fed 310 ms ago
+            systemd starts this daemon again 10 s after its last decision; fed 1.2 s ago
+            """.ReplaceLineEndings("\n"));
+
+    [Fact]
     public void A_wide_terminal_has_the_reason_beside_each_service()
     {
         Shown(Healthy, 100).ShouldBe("""

@@ -65,6 +65,7 @@ public sealed partial class ConfigDocsTests
             {
                 ConfigKeys.ServerSection => Read($"server: {{ {line} }}\n{File()}"),
                 ConfigKeys.ClusterSection => Read(File(line)),
+                ConfigKeys.WatchdogSection => Read(File(rest: $"watchdog: {{ {line} }}")),
                 ConfigKeys.ServiceSection => Read(File(rest: $"services: {{ web: {{ {line} }}, bot: {{}} }}")),
                 _ => Read(File(rest: $"services: {{ web: {{}}, default: {{}} }}\ndrivers: [ {KindOf(key)!.Word}: {{ {line}{Rest(KindOf(key)!, key)} }} ]")),
             };
@@ -142,6 +143,7 @@ internal static class ConfigSchema
             ["server"] = Section(ConfigKeys.ServerSection),
             ["cluster"] = Section(ConfigKeys.ClusterSection),
             ["service"] = Section(ConfigKeys.ServiceSection, "object", "null"),
+            ["watchdog"] = Section(ConfigKeys.WatchdogSection),
             ["driver"] = new JsonObject { ["type"] = "object", ["properties"] = new JsonObject([.. DriverKinds.All.Select(kind => KeyValuePair.Create(kind.Word, (JsonNode?)Ref(kind.Word)))]), ["minProperties"] = 1, ["maxProperties"] = 1, ["additionalProperties"] = false },
         };
         foreach (var kind in DriverKinds.All) schema["$defs"]![kind.Word] = Section(kind.Section);

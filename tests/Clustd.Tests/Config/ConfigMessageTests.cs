@@ -29,7 +29,7 @@ public sealed class ConfigMessageTests
     [InlineData("CLUSTD__CLUSTER__LEESE", "1s", "CLUSTD__CLUSTER__LEESE: Unknown key 'leese': 'cluster' knows secret, old_secret, id, machines, lease, witness, restart_grace. Did you mean 'lease'?")]
     [InlineData("CLUSTD__CLUSTER__LEASE", "5", "CLUSTD__CLUSTER__LEASE: 'cluster.lease' is not a duration: '5' has no unit. Write '5s' or '5ms'.")]
     [InlineData("CLUSTD__SERVICES__WEB__PREFER", "a", "CLUSTD__SERVICES__WEB__PREFER: The variable names no service: the file has no service 'web'. Name one of the services of the file, or unset the variable.")]
-    [InlineData("CLUSTD__DRIVERS__RUN", "a", "CLUSTD__DRIVERS__RUN: The variable sets nothing: it is not CLUSTD__SERVER__KEY, CLUSTD__CLUSTER__KEY or CLUSTD__SERVICES__NAME__KEY. Correct its name, or unset it; drivers are written in the file.")]
+    [InlineData("CLUSTD__DRIVERS__RUN", "a", "CLUSTD__DRIVERS__RUN: The variable sets nothing: it is not CLUSTD__SERVER__KEY, CLUSTD__CLUSTER__KEY, CLUSTD__WATCHDOG__KEY or CLUSTD__SERVICES__NAME__KEY. Correct its name, or unset it; drivers are written in the file.")]
     public void A_wrong_variable_is_named(string name, string value, string expected) =>
         Read(File(), Machine(environment: (name, value))).Errors.ShouldHaveSingleItem().ToString().ShouldBe(expected);
 

@@ -25,7 +25,7 @@ public sealed partial class ApiDocsTests
     [Fact]
     public void Every_field_of_the_status_is_documented_and_no_other()
     {
-        var context = new StatusContext { Process = Views.Process, Warnings = [new StatusWarning("stuck", "It is.")] };
+        var context = new StatusContext { Process = Views.Process, Watchdogs = [new WatchdogStatus("/dev/watchdog", "iTCO_wdt", 1000, 20, null)], Warnings = [new StatusWarning("stuck", "It is.")] };
         // Two machines together have all there is: one that knows, and one that knew.
         var fields = Fields(StatusView.From(Views.Leader with { Drivers = [Views.Driver("web-shell", true)] }, context), ApiJson.Default.StatusView)
             .Union(Fields(StatusView.From(Views.CutOff, context), ApiJson.Default.StatusView));

@@ -54,6 +54,22 @@ public sealed class ShellDriverTests : IDisposable
         (Now - last).ShouldBeLessThan(900_000 + 500_000 + Second / 4);
     }
 
+    // Wrong program: kills by what the service grants, however little its own file asks for.
+    [Fact]
+    public async Task An_app_that_ignores_TERM_is_killed_after_what_the_driver_needs_of_a_longer_kill_timeout()
+    {
+        await using var daemon = new ScriptedDaemon { Terms = new() { Machine = "cm-1", LeaseUs = 1_000_000, RenewEveryUs = 20_000, KillTimeoutUs = 10_000_000, Services = ["web"] } };
+        await using var driver = new ShellDriver(Options("web") with { Run = "trap '' TERM; echo $$ > pid; while :; do sleep 0.02; done", KillTimeout = TimeSpan.FromMilliseconds(300) }, Host(daemon));
+        await driver.ConnectAsync();
+        var side = await daemon.NextDriverAsync();
+        (await side.TriggerAsync(isMaster: true, token: 7, service: "web")).Error.ShouldBeNull();
+        int pid = await _scratch.PidIn("pid");
+        daemon.Renew = _ => null;
+        long last = Now;
+        await Eventually(() => !IsAlive(pid), "the end of the app");
+        (Now - last).ShouldBeLessThan(900_000 + 300_000 + Second);
+    }
+
     [Fact]
     public async Task A_start_that_fails_is_answered_with_the_reason_and_the_last_words()
     {

@@ -14,7 +14,7 @@ internal sealed class LoopBench : IAsyncDisposable
 
     private long _wakeAt = Instant.Never.Microseconds;
 
-    public LoopBench()
+    public LoopBench(double turnEvery = 1)
     {
         OnClock = () => Now;
         var settings = new MachineSettings
@@ -40,6 +40,7 @@ internal sealed class LoopBench : IAsyncDisposable
                 Clock = () => OnClock(),
                 Perform = output => Performed.Enqueue(output),
                 Crash = e => Crashes.Enqueue(e),
+                TurnEvery = TimeSpan.FromSeconds(turnEvery),
                 TurnCompleted = () => Interlocked.Increment(ref TurnsCompleted),
             });
     }

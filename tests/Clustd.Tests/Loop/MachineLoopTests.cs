@@ -122,6 +122,14 @@ public sealed class MachineLoopTests
         bench.Loop.TimeToSleep().ShouldBe(TimeSpan.FromSeconds(1));
     }
 
+    // Wrong program: sleeps a second in any case, so a watchdog of one second is the end of every idle daemon.
+    [Fact]
+    public async Task A_watchdog_that_wants_more_turns_gets_them()
+    {
+        await using var bench = new LoopBench(turnEvery: 0.25);
+        bench.Loop.TimeToSleep().ShouldBe(TimeSpan.FromSeconds(0.25));
+    }
+
     [Fact]
     public async Task An_inspection_sees_the_core_between_two_inputs_and_its_mistakes_are_its_own()
     {

@@ -51,6 +51,17 @@ public sealed class NotifySocketTests : IDisposable
         _manager.Available.ShouldBe(0);
     }
 
+    [Fact]
+    public void What_the_manager_watches_is_in_the_status()
+    {
+        using var told = From(("NOTIFY_SOCKET", Path), ("WATCHDOG_USEC", "10000000")).ShouldNotBeNull();
+        told.FeedEvery.ShouldBe(TimeSpan.FromSeconds(2.5));
+        _now += Stopwatch.Frequency * 4;
+        told.Watchdog.ShouldBe(new("systemd", null, 10_000, 4000, null));
+        told.TurnCompleted();
+        told.Watchdog!.FedAgoMs.ShouldBe(0);
+    }
+
     [Theory]
     [InlineData("4712", "10000000")] // the manager watches another process
     [InlineData("4711", "")]
@@ -61,6 +72,7 @@ public sealed class NotifySocketTests : IDisposable
         _now += Stopwatch.Frequency * 3600;
         told.TurnCompleted();
         _manager.Available.ShouldBe(0);
+        (told.FeedEvery, told.Watchdog).ShouldBe((null, null));
     }
 
     [Fact]
