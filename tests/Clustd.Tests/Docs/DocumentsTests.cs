@@ -69,7 +69,7 @@ public sealed partial class DocumentsTests
         {
             // What a sample leaves out is not what it is about.
             var whole = sample.Contains("cluster:") ? sample : $"cluster: {{ secret: {GoodSecret} }}\n{sample}";
-            Read(whole.Replace("'...'", GoodSecret).Replace("file:/etc/clustd/secret", GoodSecret)).Errors.ShouldBeEmpty(sample);
+            Read(whole.Replace("'...'", GoodSecret).Replace("file:/etc/clustd/secret", GoodSecret).Replace("file:/etc/clustd/webhook-secret", GoodSecret)).Errors.ShouldBeEmpty(sample);
         }
     }
 
