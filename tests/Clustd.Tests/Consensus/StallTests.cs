@@ -59,6 +59,29 @@ public class StallTests
         bench.Leader!.View(bench.Now).Stalls.ShouldContain(stall => stall.Machine == follower && stall.Sentence.Contains("disk"));
     }
 
+    [Fact] // Wrong program: leads on without a disk because nobody can take its place, and decides nothing.
+    public void A_leader_that_finds_nobody_to_hand_over_to_steps_down_all_the_same()
+    {
+        var bench = Healthy();
+        var leader = bench.Leader!;
+        foreach (var id in bench.Ids)
+        {
+            bench.SlowDisk(id);
+        }
+
+        bench.Trace.Clear();
+        bench.Post(leader.Settings.Self, new Input.RequestMade("1", new Request.Pause(true)));
+        bench.RunUntil(() => !leader.Consensus.IsLeader, TimeSpan.FromSeconds(5));
+
+        bench.Trace.ShouldContain(step => step.Machine == leader.Settings.Self && step.Output is Output.Noted && ((Output.Noted)step.Output).Kind == "leader-stepped-down");
+        foreach (var id in bench.Ids)
+        {
+            bench.AnswerDisk(id);
+        }
+
+        bench.RunUntil(() => bench.Leader is { } other && other.Consensus.CommitIndex == other.Consensus.Log.LastIndex, TimeSpan.FromSeconds(5));
+    }
+
     [Fact]
     public void Alone_a_machine_with_a_slow_disk_stays_the_leader()
     {
