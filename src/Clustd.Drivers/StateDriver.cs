@@ -87,12 +87,16 @@ public abstract class StateDriver : DriverMachine, ITestableDriver
             await ApplyAsync(trigger, limit.Token, cancellationToken).ConfigureAwait(false);
             lock (_gate) (_made, _failedLooks) = (trigger, 0);
         }
+        catch (DriverFailedException) when (trigger.IsMaster && GoesOnAfterFailedStart)
+        {
+            lock (_gate) (_made, _failedLooks, _isWell) = (trigger, 0, false);
+            throw;
+        }
         finally
         {
             _turn.Release();
+            _watch ??= Task.Run(WatchAsync, CancellationToken.None);
         }
-
-        _watch ??= Task.Run(WatchAsync, CancellationToken.None);
     }
 
     protected override void Log(DriverLogLevel level, string text) => _host.Log(level, text);
@@ -228,6 +232,12 @@ public abstract class StateDriver : DriverMachine, ITestableDriver
 
     /// <summary>Whether a look that fails again and again moves the service. An endpoint of somebody else that is away for a minute should not.</summary>
     protected virtual bool Required => Options.Required;
+
+    /// <summary>
+    /// Whether looks make what a start could not, until a stop comes. A driver whose failure fails the promotion is stopped at once anyway; for one that is not required nobody else would try again.
+    /// Only for what a newer token keeps from being made here late.
+    /// </summary>
+    protected virtual bool GoesOnAfterFailedStart => false;
 
     // What is not to be here may be undone at any time; what is to be here, only under the lease.
     private bool MayAct(Trigger made) => !made.IsMaster || LeaseEnd.IsValid(DriverClock.NowUs);

@@ -28,6 +28,8 @@ public sealed class CloudflareDriver : StateDriver
     // Moving the service does not mend Cloudflare, and what runs here does not need it.
     protected override bool Required => false;
 
+    protected override bool GoesOnAfterFailedStart => true;
+
     protected override async Task MakeAsync(Trigger trigger, CancellationToken cancellationToken)
     {
         var wanted = WantedRecord.Of(_options);

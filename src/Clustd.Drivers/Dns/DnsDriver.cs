@@ -27,6 +27,8 @@ public sealed class DnsDriver : StateDriver
     // Moving the service does not bring back a name server, and what runs here does not need it.
     protected override bool Required => false;
 
+    protected override bool GoesOnAfterFailedStart => true;
+
     protected override async Task MakeAsync(Trigger trigger, CancellationToken cancellationToken)
     {
         var wanted = WantedRecords.Of(_options, _place.Name);
