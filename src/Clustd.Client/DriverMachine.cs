@@ -106,18 +106,27 @@ public abstract class DriverMachine : IAsyncDisposable
 
     /// <summary>
     /// Reports that what was running for a service has failed by itself: the daemon demotes it and lets another machine try. Returns when the daemon has taken
-    /// it, or when nothing is running any more.
+    /// it, or when there is nothing to report any more: it has stopped, or is to stop (<see cref="Lease.CancellationToken"/>). So a stop may wait for whoever awaits this.
     /// </summary>
-    public Task ReportFailedAsync(string service, string reason, CancellationToken cancellationToken = default)
+    public async Task ReportFailedAsync(string service, string reason, CancellationToken cancellationToken = default)
     {
         var failed = connection?.RunningToken(service);
-        return ReportAsync(
-            DriverMethods.Failed,
-            () => connection?.RunningToken(service) is { } token && token == failed
-                ? new FailedParams { Service = service, Token = token, Reason = Cut(reason) }
-                : null,
-            ProtocolJson.Default.FailedParams,
-            cancellationToken);
+        var lease = connection?.LeaseOf(service);
+        using var over = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, lease?.CancellationToken ?? CancellationToken.None);
+        try
+        {
+            await ReportAsync(
+                DriverMethods.Failed,
+                () => connection?.RunningToken(service) is { } token && token == failed
+                    ? new FailedParams { Service = service, Token = token, Reason = Cut(reason) }
+                    : null,
+                ProtocolJson.Default.FailedParams,
+                over.Token);
+        }
+        catch (OperationCanceledException) when (!cancellationToken.IsCancellationRequested)
+        {
+            // It is to stop, and the daemon knows: either it said so, or it has been away for as long as the lease.
+        }
     }
 
     /// <summary>Reports how a service is doing here. Returns when the daemon has taken it.</summary>

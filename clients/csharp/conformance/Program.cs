@@ -15,6 +15,7 @@ var subject = new Subject(
         Stop = Setting("CLUSTD_STOP") == "best-effort" ? StopGuarantee.BestEffort : StopGuarantee.Certain,
         StopTimeout = Milliseconds("CLUSTD_STOP_TIMEOUT_MS"),
         KillTimeout = Milliseconds("CLUSTD_KILL_TIMEOUT_MS"),
+        Fences = Setting("CLUSTD_FENCES")?.Split(',') ?? [],
     },
     Setting("CLUSTD_URL")!);
 new Thread(subject.Obey) { IsBackground = true }.Start();
@@ -78,6 +79,7 @@ internal sealed class Subject(DriverClient client, string host) : DriverMachine(
         Say("begin", new()
         {
             ["service"] = trigger.Service, ["isMaster"] = trigger.IsMaster, ["token"] = trigger.Token, ["reason"] = trigger.Reason, ["kill"] = trigger.Kill, ["lease"] = trigger.Lease is not null,
+            ["takesOverFrom"] = new JsonArray([.. trigger.TakesOverFrom.Select(machine => (JsonNode)machine)]),
         });
         using var cancelled = cancellationToken.Register(() => SayCall("cancelled"));
         if (trigger.IsMaster)

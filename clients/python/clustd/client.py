@@ -41,13 +41,17 @@ class DriverClient:
     kill_timeout: Optional[float] = None
     """How long a stop needs when the lease is over; None: what the service allows. The daemon refuses a driver that needs more."""
 
+    fences: Sequence[str] = ()
+    """Ids of the machines that this driver can turn off. For services that require fencing it is told before all other drivers, and `Trigger.takes_over_from` names those that must be off before it returns."""
+
     def __post_init__(self) -> None:
         if not self.secret:
             raise ValueError("Cannot make a driver without a secret: the daemon would refuse it. Set secret to the value of cluster.secret.")
         if self.stop not in ("certain", "best-effort"):
             raise ValueError(f"Cannot make a driver with stop={self.stop!r}: it is not a promise that clustd knows. Say 'certain' or 'best-effort'.")
-        if isinstance(self.services, str):
-            raise ValueError(f"Cannot make a driver with services={self.services!r}: that is one text, and a list is needed. Say [{self.services!r}].")
+        for name, listed in (("services", self.services), ("fences", self.fences)):
+            if isinstance(listed, str):
+                raise ValueError(f"Cannot make a driver with {name}={listed!r}: that is one text, and a list is needed. Say [{listed!r}].")
 
     @property
     def effective_name(self) -> str:

@@ -246,6 +246,7 @@ class DriverConnection:
             "stop": "certain" if self._deadline is not None else "best-effort",
             "stopTimeoutUs": microseconds(client.stop_timeout),
             "killTimeoutUs": microseconds(client.kill_timeout),
+            "fences": list(client.fences) or None,
             "processId": os.getpid(),
             "states": states,
         }
@@ -314,7 +315,12 @@ class DriverConnection:
             else:
                 reason, limit = params.get("reason"), params.get("limitUs")
                 reason, limit = reason if isinstance(reason, str) else "", limit if rpc.is_integer(limit) else 0
-                triggers.tell(Call(service, params["isMaster"], params["token"], reason, params["sequence"], limit, params.get("kill") is True, reply))
+                fenced = params.get("takesOverFrom")
+                if fenced is not None and not (isinstance(fenced, list) and all(isinstance(each, str) for each in fenced)):
+                    # To overlook it would be to start without a fence.
+                    reply(rpc.RpcError(rpc.INVALID_PARAMS, "takesOverFrom is no list of ids of machines."))
+                    return
+                triggers.tell(Call(service, params["isMaster"], params["token"], reason, params["sequence"], limit, params.get("kill") is True, reply, tuple(fenced or ())))
 
     # The lease's thread.
 

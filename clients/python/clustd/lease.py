@@ -138,8 +138,8 @@ class LeaseWatch:
 
     @property
     def _renew_at(self) -> int:
-        # While less than three renewals are left, eight times as often: the daemon may have just got a longer lease, and must be asked before this one is over.
-        if self._lasts and self.lease.ends_at is not None and self.lease.ends_at - self._renewed_at < 3 * self._renew_every:
+        # While less than half a lease is left, eight times as often: the daemon may have just got a longer lease, and must be asked before this one is over.
+        if self._lasts and self.lease.ends_at is not None and self.lease.ends_at - self._renewed_at < 2 * self._renew_every:
             return min(self._renew_at_asked, self._renewed_at + self._renew_every // 8)
         return self._renew_at_asked
 

@@ -2,7 +2,7 @@
 
 import threading
 from dataclasses import dataclass, field
-from typing import Optional
+from typing import Optional, Tuple
 
 from .lease import Lease, Signal
 
@@ -24,5 +24,10 @@ class Trigger:
     """The lease is over: stop at once. What still runs after `limit` is killed."""
     lease: Optional[Lease]
     """Of a start: what it is granted. Of a stop: what is to be stopped was started under it; None if nothing was started."""
+    takes_over_from: Tuple[str, ...] = ()
+    """
+    Of a start: ids of machines that were lost while they ran the service, or could not stop it, and may still run it. For drivers that fence (`DriverClient.fences`): return only when
+    those that you fence are off for certain, and raise if you cannot tell. Empty unless the service requires fencing.
+    """
     cancelled: threading.Event = field(default_factory=Signal, repr=False, compare=False)
     """Set during a start when it is to be given up (a stop follows as soon as it returns), and during a planned stop when it has become urgent (it follows again, with `kill`)."""

@@ -30,10 +30,12 @@ class Host(Protocol):
 class Call:
     """One call of user code, waiting or in flight, and everyone who waits for it. Guarded by the gate."""
 
-    def __init__(self, service: str, is_master: bool, token: int, reason: str, sequence: int, limit_us: int, kill: bool, reply: Reply) -> None:
+    def __init__(self, service: str, is_master: bool, token: int, reason: str, sequence: int, limit_us: int, kill: bool, reply: Reply, takes_over_from: Tuple[str, ...] = ()) -> None:
+        self.takes_over_from = takes_over_from
         self.service, self.is_master, self.token, self.reason, self.sequence = service, is_master, token, reason, sequence
         self.limit_us, self.kill = max(0, min(limit_us, _LIMIT_US_MAX)), kill
         self.cancelled = Signal()
+        self.lacks_lease = False  # The lease was over before it could begin.
         self.has_begun = False  # User code runs, or is about to. Before, a start only waits for its lease.
         self._replies = [reply]
 
@@ -43,7 +45,7 @@ class Call:
 
     def join(self, other: "Call") -> None:
         self.token, self.kill = max(self.token, other.token), self.kill or other.kill
-        self.reason, self.sequence, self.limit_us = other.reason, other.sequence, other.limit_us
+        self.reason, self.sequence, self.limit_us, self.takes_over_from = other.reason, other.sequence, other.limit_us, other.takes_over_from
         for reply in other._replies:
             if len(self._replies) == _REPLIES_MAX:
                 self._replies.pop(0)(RpcError(TRIGGER_SUPERSEDED, "The same trigger was sent again, many times; the last ones are answered."))
@@ -121,8 +123,9 @@ class ServiceTriggers:
         """Stops what may be running, without being told by the daemon. False: nothing is running, so there will be no reply."""
         self._end_lease(kill)
         if self._current is not None and self._current.is_master:
+            self._current.lacks_lease = kill and not self._current.has_begun
             self._cancel_current()
-        self._drop_starts(lambda start: True, TRIGGER_CANCELLED, "was cancelled: " + reason)
+        self._drop_starts(lambda start: True, NO_LEASE if kill else TRIGGER_CANCELLED, "was cancelled: " + reason)
         if self.running is None:
             return False
         token = self.running
@@ -226,7 +229,7 @@ class ServiceTriggers:
             self._current = None
             call.reply(
                 RpcError(TRIGGER_CANCELLED, f"The start of '{self.service}' was cancelled before it began.")
-                if call.cancelled.is_set()
+                if call.cancelled.is_set() and not call.lacks_lease
                 else RpcError(NO_LEASE, "The start was not begun: this driver holds no lease, because the daemon has not answered its renewals. Check the load of the machine and the daemon's log.")
             )
             return False
@@ -259,7 +262,7 @@ class ServiceTriggers:
         what = "start" if call.is_master else "stop"
         cancelled = RpcError(TRIGGER_CANCELLED, f"The {what} of '{self.service}' was cancelled.")
         try:
-            self._host.run(Trigger(call.service, call.is_master, call.token, call.reason, call.limit_us / 1e6, call.kill, lease, call.cancelled))
+            self._host.run(Trigger(call.service, call.is_master, call.token, call.reason, call.limit_us / 1e6, call.kill, lease, call.takes_over_from, call.cancelled))
             return cancelled if call.is_master and call.cancelled.is_set() else None
         except BaseException as error:  # Whatever user code throws, SystemExit included: it has not happened, and the thread must live on to be told to stop.
             if call.cancelled.is_set() and (call.is_master or isinstance(error, InterruptedError)):

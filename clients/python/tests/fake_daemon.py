@@ -50,10 +50,10 @@ class FakeDaemon:
         """Tells the driver, and returns its answer."""
         return self.ask(is_master, token, kill, limit_us).get(timeout=PATIENCE)
 
-    def ask(self, is_master: bool, token: int, kill: bool = False, limit_us: int = 30_000_000) -> "queue.Queue[Dict[str, Any]]":
+    def ask(self, is_master: bool, token: int, kill: bool = False, limit_us: int = 30_000_000, **more: Any) -> "queue.Queue[Dict[str, Any]]":
         self._last_id += 1
         answer = self._answers[self._last_id] = queue.Queue()
-        params = {"service": "default", "isMaster": is_master, "token": token, "reason": "the test says so", "sequence": self._last_id, "limitUs": limit_us, "kill": kill}
+        params = {"service": "default", "isMaster": is_master, "token": token, "reason": "the test says so", "sequence": self._last_id, "limitUs": limit_us, "kill": kill, **more}
         self._send({"jsonrpc": "2.0", "id": self._last_id, "method": "trigger", "params": params})
         return answer
 

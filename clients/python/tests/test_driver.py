@@ -64,6 +64,14 @@ class DriverTests(unittest.TestCase):
             proof = daemon.heard.get(timeout=PATIENCE)
             self.assertEqual((proof["method"], proof["params"]["token"]), ("stopped", 5))
 
+    def test_a_start_names_those_that_must_be_off_first_and_nonsense_there_is_refused(self):
+        # Wrong program: overlooks what it cannot read, and what fences starts without a fence.
+        with FakeDaemon() as daemon, Recording(daemon.url) as driver:
+            self.assertNotIn("error", daemon.ask(True, 5, takesOverFrom=["cm-2"]).get(timeout=PATIENCE))
+            self.assertEqual(driver.calls.get(timeout=PATIENCE).takes_over_from, ("cm-2",))
+            for nonsense in ("cm-2", [7], {}):
+                self.assertEqual(daemon.ask(True, 6, takesOverFrom=nonsense).get(timeout=PATIENCE)["error"]["code"], -32602)
+
     def test_a_closed_driver_leaves_no_thread(self):
         def ours():
             return {thread.ident for thread in threading.enumerate() if thread.name.startswith("clustd")}

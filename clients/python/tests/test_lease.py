@@ -56,13 +56,16 @@ class DriverLeaseTests(unittest.TestCase):
 class LeaseWatchTests(unittest.TestCase):
     def test_it_renews_at_once_then_every_so_often_and_sooner_when_little_is_left(self):
         watch = LeaseWatch()
-        watch.connected(1_000_000, 160_000, 500_000, now=10)
+        watch.connected(1_000_000, 240_000, 500_000, now=10)
         self.assertEqual(watch.due(10), Due.RENEW)
         watch.lease.answered(10, 900_000, now=20)
-        self.assertEqual(watch.next_at(), 160_010)
-        self.assertEqual(watch.due(160_010), Due.RENEW)
-        watch.lease.answered(160_010, 470_000, now=160_020, shortens=True)
-        self.assertEqual(watch.next_at(), 160_010 + 20_000)
+        self.assertEqual(watch.next_at(), 240_010)
+        self.assertEqual(watch.due(240_010), Due.RENEW)
+        watch.lease.answered(240_010, 480_000, now=240_020, shortens=True)
+        self.assertEqual(watch.next_at(), 480_010)
+        self.assertEqual(watch.due(480_010), Due.RENEW)
+        watch.lease.answered(480_010, 479_999, now=480_020, shortens=True)
+        self.assertEqual(watch.next_at(), 480_010 + 30_000)
 
     def test_over_is_said_once_per_end_also_without_a_connection(self):
         watch = LeaseWatch()

@@ -20,9 +20,9 @@ let release = () => {};
 let released = new Promise((resolve) => (release = resolve));
 
 class Subject extends DriverMachine {
-  async trigger(isMaster, { service, token, reason, kill, lease, signal }) {
+  async trigger(isMaster, { service, token, reason, kill, lease, signal, takesOverFrom }) {
     const call = { service, isMaster, token };
-    say('begin', { ...call, reason, kill, lease: lease !== undefined });
+    say('begin', { ...call, reason, kill, lease: lease !== undefined, takesOverFrom });
     if (isMaster) {
       leases.set(service, lease);
       lease.signal.addEventListener('abort', () => say('over', { service, token }));
@@ -56,6 +56,7 @@ const driver = new Subject(
     stop: env.CLUSTD_STOP,
     stopTimeoutMs: number(env.CLUSTD_STOP_TIMEOUT_MS),
     killTimeoutMs: number(env.CLUSTD_KILL_TIMEOUT_MS),
+    fences: env.CLUSTD_FENCES?.split(','),
     log: (level, text) => say('log', { level, text }),
   }),
   env.CLUSTD_URL,

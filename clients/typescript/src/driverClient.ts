@@ -43,6 +43,12 @@ export interface DriverClient {
   /** How long this driver needs to stop when its lease is over, milliseconds; absent: what the service allows. The daemon refuses a driver that needs more. */
   killTimeoutMs?: number;
 
+  /**
+   * Ids of the machines that this driver can turn off. For services that require fencing it is told before all other drivers, and `takesOverFrom` of its trigger
+   * names those that must be off before it returns.
+   */
+  fences?: readonly string[];
+
   /** What the SDK has to say. Default: warnings and errors go to stderr. */
   log?: (level: DriverLogLevel, text: string) => void;
 
@@ -67,6 +73,7 @@ export interface EffectiveClient {
   readonly stop: StopGuarantee;
   readonly stopTimeoutUs: number | undefined;
   readonly killTimeoutUs: number | undefined;
+  readonly fences: readonly string[];
 }
 
 const programName = basename(process.argv[1] ?? '', extname(process.argv[1] ?? '')) || 'driver';
@@ -80,7 +87,8 @@ export function effectiveClient(client: DriverClient): EffectiveClient {
   check(typeof id === 'string' && id !== '', 'id', 'it must be a text that is not empty');
   check(client.name === undefined || (typeof client.name === 'string' && client.name !== ''), 'name', 'it must be a text that is not empty');
   check(stop === 'certain' || stop === 'best-effort' || stop === 'certain-by-guard', 'stop', "it must be 'certain', 'best-effort' or 'certain-by-guard'");
-  check(client.services === undefined || (Array.isArray(client.services) && client.services.every((service) => typeof service === 'string')), 'services', 'it must be a list of names');
+  for (const name of ['services', 'fences'] as const)
+    check(client[name] === undefined || (Array.isArray(client[name]) && client[name].every((each) => typeof each === 'string')), name, 'it must be a list of names');
   check(client.order === undefined || Number.isSafeInteger(client.order), 'order', 'it must be a whole number');
   for (const name of ['stopTimeoutMs', 'killTimeoutMs'] as const) {
     const ms = client[name];
@@ -96,6 +104,7 @@ export function effectiveClient(client: DriverClient): EffectiveClient {
     stop,
     stopTimeoutUs: microseconds(client.stopTimeoutMs),
     killTimeoutUs: microseconds(client.killTimeoutMs),
+    fences: [...(client.fences ?? [])],
   };
 }
 

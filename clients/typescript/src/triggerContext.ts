@@ -21,6 +21,12 @@ export interface TriggerContext {
   readonly kill: boolean;
 
   /**
+   * Of a start: ids of machines that were lost while they ran the service, or could not stop it, and may still run it. For drivers that fence
+   * (`DriverClient.fences`): return only when those that you fence are off for certain, and throw if you cannot tell. Empty unless the service requires fencing.
+   */
+  readonly takesOverFrom: readonly string[];
+
+  /**
    * Of a start: aborted when what was started is to stop, during the start (give it up, a stop follows when it has returned) or later (the lease is over, the
    * service moves); the same as `lease.signal`. Of a planned stop: aborted when it has become urgent; the stop is then called again, with `kill`.
    */

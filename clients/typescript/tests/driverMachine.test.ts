@@ -4,7 +4,7 @@ import { eventually, pause } from './harness/eventually.js';
 import { Gate, RecordingDriver, stage } from './harness/recordingDriver.js';
 
 test('It registers with all that the daemon must know', async (t) => {
-  const { side, driver } = await stage(t, { name: 'web', services: ['web', 'mail'], order: 3, stopTimeoutMs: 3_000, killTimeoutMs: 200, required: true });
+  const { side, driver } = await stage(t, { name: 'web', services: ['web', 'mail'], order: 3, stopTimeoutMs: 3_000, killTimeoutMs: 200, required: true, fences: ['cm-2'] });
   const { instance, ...rest } = side.registration;
   assert.match(instance, /^[0-9a-f]{32}$/);
   assert.equal(instance, driver.instance);
@@ -17,6 +17,7 @@ test('It registers with all that the daemon must know', async (t) => {
     stop: 'certain',
     stopTimeoutUs: 3_000_000,
     killTimeoutUs: 200_000,
+    fences: ['cm-2'],
     processId: process.pid,
     states: [],
   });
@@ -53,7 +54,7 @@ test('A start is told all about itself', async (t) => {
   const { driver, side } = await stage(t);
   await side.trigger(true, 7, { reason: 'cm-2 was lost', limitUs: 30_000_000 });
   const { signal, lease, ...rest } = driver.contexts[0]!;
-  assert.deepEqual(rest, { service: 'default', isMaster: true, token: 7, reason: 'cm-2 was lost', limitMs: 30_000, kill: false });
+  assert.deepEqual(rest, { service: 'default', isMaster: true, token: 7, reason: 'cm-2 was lost', limitMs: 30_000, kill: false, takesOverFrom: [] });
   assert.equal(signal.aborted, false);
   assert.equal(lease, driver.lease);
   assert.equal(lease!.token, 7);

@@ -69,6 +69,14 @@ test('Answers that nobody waits for, and renewals that make no sense, change not
   assert.equal(driver.lease.isValid, true);
 });
 
+// Wrong program: overlooks what it cannot read, and what fences starts without a fence.
+test('Those that must be off first reach user code, and nonsense there is refused', async (t) => {
+  const { driver, side } = await stage(t);
+  await side.trigger(true, 2, { takesOverFrom: ['cm-2'] });
+  assert.deepEqual(driver.contexts[0]!.takesOverFrom, ['cm-2']);
+  for (const takesOverFrom of ['cm-2', [7], {}]) assert.equal((await side.trigger(true, 3, { takesOverFrom })).error?.code, -32602);
+});
+
 test('Terms that make no sense are not taken, and asked for again', async (t) => {
   const terms = [{ leaseUs: 'x' }, { leaseUs: 1_000 }, { renewEveryUs: 0 }, { killTimeoutUs: -1 }, { services: 'default' }, { services: [7] }, { machine: null }];
   let asked = 0;

@@ -21,9 +21,17 @@ test('It renews at once when connected, and then at the daemon\'s pace', () => {
 test('A lease that is running out is renewed eight times as often', () => {
   const watch = connected();
   watch.due(0);
-  watch.lease.answered(0, 300_000, 10);
+  watch.lease.answered(0, 319_999, 10); // Less than two intervals of 160 ms.
   assert.equal(watch.due(19_999).renew, false);
   assert.equal(watch.due(20_000).renew, true);
+});
+
+test('A lease that is not running out is renewed as often as the daemon says', () => {
+  const watch = connected();
+  watch.due(0);
+  watch.lease.answered(0, 320_000, 10);
+  assert.equal(watch.due(20_000).renew, false);
+  assert.equal(watch.due(160_000).renew, true);
 });
 
 test('The end of the lease is said once, on time, and for every lease', () => {

@@ -19,6 +19,9 @@ internal sealed class PendingCall(TriggerParams trigger, Action<RpcError?> reply
 
     public bool Cancelled { get; set; }
 
+    /// <summary>The lease was over before it could begin.</summary>
+    public bool LacksLease { get; set; }
+
     /// <summary>User code runs, or is about to: from here on something may be running. Before, a start only waits for its lease.</summary>
     public bool HasBegun { get; set; }
 

@@ -129,9 +129,12 @@ internal sealed class ServiceTriggers
         lock (gate)
         {
             EndLease(kill);
-            if (current is { IsMaster: true })
+            if (current is { IsMaster: true } start)
+            {
+                start.LacksLease = kill && !start.HasBegun;
                 CancelCurrent();
-            DropStarts(_ => true, DriverErrorCodes.TriggerCancelled, "was cancelled: " + reason);
+            }
+            DropStarts(_ => true, kill ? DriverErrorCodes.NoLease : DriverErrorCodes.TriggerCancelled, "was cancelled: " + reason);
             if (running is not { } token)
                 return false;
             var stop = new TriggerParams
@@ -297,7 +300,7 @@ internal sealed class ServiceTriggers
                 if (call.IsMaster && !AwaitLease(call))
                 {
                     current = null;
-                    call.Reply(call.Cancelled
+                    call.Reply(call.Cancelled && !call.LacksLease
                         ? RpcError.Of(DriverErrorCodes.TriggerCancelled, $"The start of '{service}' was cancelled before it began.")
                         : RpcError.Of(DriverErrorCodes.NoLease, LeaseWaitFailed));
                     continue;

@@ -31,8 +31,9 @@ internal sealed class WatchdogFacts(string classFolder = "/sys/class/watchdog", 
     /// <summary>Processes that have it open, as far as this user may see: "systemd (1)".</summary>
     public IReadOnlyList<string> Holders(string device)
     {
+        if (NameOf(device) is not { } name) return []; // Half of a machine has /dev/null open.
         // /dev/watchdog and /dev/watchdog0 are two files of one device.
-        string[] names = NameOf(device) is { } name ? [device, $"/dev/{name}", .. name == "watchdog0" ? ["/dev/watchdog"] : (string[])[]] : [device];
+        string[] names = [device, $"/dev/{name}", .. name == "watchdog0" ? ["/dev/watchdog"] : (string[])[]];
         var holders = new List<string>();
         foreach (var process in Directory.EnumerateDirectories(processFolder).Where(path => Path.GetFileName(path).All(char.IsAsciiDigit)))
         {

@@ -24,6 +24,14 @@ public abstract class RegisterRules(string subject) : Rules(subject)
         said["stopTimeoutUs"]!.GetValue<long>().ShouldBe(3_000_000);
         said["killTimeoutUs"]!.GetValue<long>().ShouldBe(200_000);
         (said["states"] as JsonArray ?? []).Count.ShouldBe(0, "a new process runs nothing");
+        (said["fences"] as JsonArray ?? []).Count.ShouldBe(0, "nobody said that it could");
+    }
+
+    [Fact]
+    public async Task It_says_whom_it_can_fence()
+    {
+        await using var scene = await StartAsync(null, null, ("CLUSTD_FENCES", "cm-2,cm-3"));
+        (await scene.NextDriverAsync()).Registration["fences"]!.AsArray().Select(machine => machine!.GetValue<string>()).ShouldBe(["cm-2", "cm-3"]);
     }
 
     [Fact]

@@ -25,6 +25,19 @@ public abstract class TriggerRules(string subject) : Rules(subject)
         (lease.Is("isValid"), lease.Number("token")).ShouldBe((true, 42));
     }
 
+    // Wrong program: keeps it to itself, and what fences starts without a fence.
+    [Fact]
+    public async Task A_start_names_those_that_must_be_off_first()
+    {
+        await using var scene = await StartAsync(null, null, ("CLUSTD_FENCES", "cm-2,cm-3"));
+        var side = await scene.NextDriverAsync();
+        await scene.Acknowledged(side.TriggerAsync(true, 42, takesOverFrom: ["cm-2", "cm-3"]));
+        (await scene.BeginsAsync(true)).Texts("takesOverFrom").ShouldBe(["cm-2", "cm-3"]);
+        await scene.Acknowledged(side.TriggerAsync(false, 42));
+        await scene.Acknowledged(side.TriggerAsync(true, 43));
+        (await scene.BeginsAsync(true, after: 1)).Texts("takesOverFrom").ShouldBeEmpty();
+    }
+
     [Fact]
     public async Task A_stop_is_answered_when_it_has_happened()
     {

@@ -53,10 +53,16 @@ internal sealed class DriverSide(ScriptedDaemon daemon, TcpClient client)
     public JsonObject Tells() => StateOf().ShouldNotBeNull("nothing is told of what runs");
 
     /// <summary>Sends a trigger; the task is the driver's answer to it.</summary>
-    public Task<Message> TriggerAsync(bool isMaster, long token, bool kill = false, long limitUs = 30 * ScriptedDaemon.Second, string service = "default") => RequestAsync("trigger", new JsonObject
+    public Task<Message> TriggerAsync(bool isMaster, long token, bool kill = false, long limitUs = 30 * ScriptedDaemon.Second, string service = "default", string[]? takesOverFrom = null)
     {
-        ["service"] = service, ["isMaster"] = isMaster, ["token"] = token, ["reason"] = "the suite says so", ["sequence"] = Interlocked.Increment(ref lastSequence), ["limitUs"] = limitUs, ["kill"] = kill,
-    });
+        var parameters = new JsonObject
+        {
+            ["service"] = service, ["isMaster"] = isMaster, ["token"] = token, ["reason"] = "the suite says so", ["sequence"] = Interlocked.Increment(ref lastSequence), ["limitUs"] = limitUs, ["kill"] = kill,
+        };
+        if (takesOverFrom is not null)
+            parameters["takesOverFrom"] = new JsonArray([.. takesOverFrom.Select(machine => (JsonNode)machine)]);
+        return RequestAsync("trigger", parameters);
+    }
 
     public Task CancelAsync(long sequence, string service = "default") => SendAsync(new JsonObject { ["jsonrpc"] = "2.0", ["method"] = "cancel", ["params"] = new JsonObject { ["service"] = service, ["sequence"] = sequence } });
 

@@ -25,6 +25,8 @@ internal sealed class Message(JsonObject json)
 
     public string? Text(string field) => json[field] is JsonValue value && value.GetValueKind() == JsonValueKind.String ? value.GetValue<string>() : null;
 
+    public IReadOnlyList<string> Texts(string field) => [.. (json[field] as JsonArray ?? []).Select(item => item!.GetValue<string>())];
+
     public bool Is(string field) => json[field] is JsonValue value && value.GetValueKind() == JsonValueKind.True;
 
     public long? Number(string field) => NumberOf(json[field]);

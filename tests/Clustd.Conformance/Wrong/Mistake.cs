@@ -69,6 +69,9 @@ public enum Mistake
     /// <summary>Starts for any token.</summary>
     TakesOldTokens,
 
+    /// <summary>Does not say who must be off first.</summary>
+    ForgetsWhomToFence,
+
     /// <summary>Does not give up a start.</summary>
     DoesNotCancel,
 

@@ -46,7 +46,7 @@ internal sealed partial class WrongDriver
     {
         var call = new Call(
             message.Params["isMaster"]!.GetValue<bool>(), message.Params["token"]!.GetValue<long>(), message.Params["reason"]!.GetValue<string>(),
-            message.Params["sequence"]!.GetValue<long>(), message.Params["kill"]!.GetValue<bool>());
+            message.Params["sequence"]!.GetValue<long>(), message.Params["kill"]!.GetValue<bool>(), message.Params["takesOverFrom"] as JsonArray);
         call.Replies.Add((code, text) => _ = SendAsync(open, Answer(message, code, text)));
         if (call.IsMaster && call.Token < highest && !Does(Mistake.TakesOldTokens))
         {
@@ -152,6 +152,8 @@ internal sealed partial class WrongDriver
             wait = released.Task;
             var begin = Named(call);
             (begin["reason"], begin["kill"], begin["lease"]) = (call.Reason, call.Kill, call.IsMaster);
+            if (!Does(Mistake.ForgetsWhomToFence))
+                begin["takesOverFrom"] = call.TakesOverFrom?.DeepClone() ?? new JsonArray();
             Say("begin", begin);
             if (Does(Mistake.AnswersTooEarly))
                 call.Reply(null, "");
@@ -187,8 +189,10 @@ internal sealed partial class WrongDriver
 
     private static JsonObject Named(Call call) => new() { ["service"] = "default", ["isMaster"] = call.IsMaster, ["token"] = call.Token };
 
-    private sealed class Call(bool isMaster, long token, string reason, long sequence, bool kill)
+    private sealed class Call(bool isMaster, long token, string reason, long sequence, bool kill, JsonArray? takesOverFrom = null)
     {
+        public JsonArray? TakesOverFrom => takesOverFrom;
+
         public bool IsMaster => isMaster;
 
         public long Token => token;

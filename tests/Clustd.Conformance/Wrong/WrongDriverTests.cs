@@ -32,6 +32,7 @@ public sealed class WrongDriverTests
         { Mistake.DoesItAgain, nameof(TriggerRules.What_was_done_and_acknowledged_is_acknowledged_again_and_not_done_again) },
         { Mistake.RetriesAFailedStart, nameof(TriggerRules.A_failed_start_is_answered_with_its_error_again_until_it_was_stopped) },
         { Mistake.TakesOldTokens, nameof(TriggerRules.A_start_with_an_older_token_is_refused) },
+        { Mistake.ForgetsWhomToFence, nameof(TriggerRules.A_start_names_those_that_must_be_off_first) },
         { Mistake.DoesNotCancel, nameof(TriggerRules.A_start_that_is_cancelled_by_its_number_is_given_up) },
         { Mistake.NeverHurries, nameof(TriggerRules.A_stop_that_cannot_wait_makes_a_planned_one_urgent) },
         { Mistake.KeepsSilentAboutTheUnknown, nameof(ConnectionRules.A_notification_that_nobody_knows_is_ignored) },

@@ -263,6 +263,24 @@ public class DriverMachineTests
         driver.Story.ShouldBe("+5 -5 -5");
     }
 
+    // Wrong program: the report waits for a daemon that is away, the stop for the report, and the process is ended for it.
+    [Fact]
+    public async Task A_stop_may_wait_for_whoever_reports_a_failure_although_the_daemon_is_away()
+    {
+        var daemon = new ScriptedDaemon();
+        await using var driver = new RecordingDriver(daemon);
+        var report = Task.CompletedTask;
+        driver.Do = (trigger, _) => trigger.IsMaster ? Task.CompletedTask : report;
+        var side = await ConnectAsync(daemon, driver);
+        (await side.TriggerAsync(true, 5)).Error.ShouldBeNull();
+        await daemon.DisposeAsync();
+        report = driver.ReportFailedAsync("default", "it exited with 1");
+        await Eventually.HoldsAsync(() => driver.LeaseOf("default") is null, () => $"the stop hangs: {driver.Story}");
+        driver.Story.ShouldBe("+5 -5!");
+        driver.Ended.ShouldBeEmpty();
+        await report.WaitAsync(Patience);
+    }
+
     [Fact]
     public async Task A_failure_is_reported_with_the_token_of_what_failed_and_never_for_what_has_stopped()
     {

@@ -32,6 +32,17 @@ public class LeaseWatchTests
         watch.NextAt().ShouldBe(1_112);
     }
 
+    // Wrong program: counts three renewals, of a quarter of a lease each: every standby asks eight times as often whenever an answer is slow.
+    [Theory]
+    [InlineData(200, 1_100)]
+    [InlineData(199, 1_012)]
+    public void Running_out_means_less_than_two_renewals(long left, long next)
+    {
+        watch.Due(1_000);
+        watch.Lease.Answered(1_000, left, 1_010);
+        watch.NextAt().ShouldBe(next);
+    }
+
     // Wrong program: says "over" at every wake-up, so one lost lease stops the service again and again.
     [Fact]
     public void The_end_of_the_lease_is_said_once_and_on_time()

@@ -52,6 +52,7 @@ public sealed class WatchdogTestTests : IDisposable
         var facts = new WatchdogFacts(ClassFolder);
         facts.Holders(Device).ShouldHaveSingleItem().ShouldEndWith($" ({Environment.ProcessId})");
         Found().ShouldContain(found => found.StartsWith("Bad in use: By ", StringComparison.Ordinal));
+        facts.Holders("/dev/null").ShouldBeEmpty("it is no watchdog, and everybody has it");
     }
 
     // Wrong program: an older kernel, or something else in its place, is an exception or passes for good.

@@ -257,6 +257,7 @@ export class DriverConnection implements ServiceHost, LeaseHolder {
       stop: client.stop === 'best-effort' || clock?.countsSleep === false ? 'best-effort' : 'certain',
       ...(client.stopTimeoutUs === undefined ? {} : { stopTimeoutUs: client.stopTimeoutUs }),
       ...(client.killTimeoutUs === undefined ? {} : { killTimeoutUs: client.killTimeoutUs }),
+      ...(client.fences.length === 0 ? {} : { fences: client.fences }),
       processId: process.pid,
       states: this.services().flatMap((service) => service.state ?? []),
     };
@@ -310,7 +311,7 @@ export class DriverConnection implements ServiceHost, LeaseHolder {
     }
     const trigger = readTrigger(message.params);
     const service = trigger === undefined ? undefined : this.triggers.get(trigger.service);
-    if (trigger === undefined) link.answer(message, rpcError(errorCodes.invalidParams, 'A trigger needs service, isMaster, token and sequence.'));
+    if (trigger === undefined) link.answer(message, rpcError(errorCodes.invalidParams, 'A trigger needs service, isMaster, token and sequence, and what else it has must make sense.'));
     else if (service === undefined) link.answer(message, rpcError(errorCodes.invalidParams, `This driver was not registered for '${trigger.service}'.`));
     else service.tell(trigger, (error) => link.answer(message, error));
   }

@@ -31,6 +31,7 @@ export interface TriggerParams {
   sequence: number;
   limitUs: number;
   kill: boolean;
+  takesOverFrom: string[];
 }
 
 /**
@@ -69,8 +70,10 @@ export function readTrigger(value: unknown): TriggerParams | undefined {
   const limitUs = value['limitUs'] === undefined ? 0 : value['limitUs'];
   const kill = value['kill'] === undefined ? false : value['kill'];
   if (typeof service !== 'string' || typeof isMaster !== 'boolean' || !isWhole(token) || !isWhole(sequence)) return undefined;
+  const takesOverFrom = value['takesOverFrom'] ?? [];
   if (typeof reason !== 'string' || !isWhole(limitUs) || typeof kill !== 'boolean') return undefined;
-  return { service, isMaster, token, reason, sequence, limitUs, kill };
+  if (!Array.isArray(takesOverFrom) || !takesOverFrom.every((machine) => typeof machine === 'string')) return undefined; // To overlook it would be to start without a fence.
+  return { service, isMaster, token, reason, sequence, limitUs, kill, takesOverFrom };
 }
 
 export function readCancel(value: unknown): { service: string; sequence: number } | undefined {

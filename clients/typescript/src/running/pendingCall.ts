@@ -11,6 +11,9 @@ const repliesMax = 16; // A daemon waits for one; more come only from a peer gon
 export class PendingCall {
   cancelled = false;
 
+  /** The lease was over before it could begin. */
+  lacksLease = false;
+
   /** User code runs, or is about to: from here on something may be running. Before, a start only waits for its lease. */
   hasBegun = false;
 
@@ -48,9 +51,9 @@ export class PendingCall {
   }
 
   toContext(lease: Lease | undefined): TriggerContext {
-    const { service, isMaster, token, reason, limitUs, kill } = this.current;
+    const { service, isMaster, token, reason, limitUs, kill, takesOverFrom } = this.current;
     const signal = isMaster && lease !== undefined ? lease.signal : this.cancellation.signal;
-    return { service, isMaster, token, reason, limitMs: Math.max(0, limitUs / 1000), kill, signal, lease };
+    return { service, isMaster, token, reason, limitMs: Math.max(0, limitUs / 1000), kill, takesOverFrom, signal, lease };
   }
 
   reply(error: RpcError | undefined): void {

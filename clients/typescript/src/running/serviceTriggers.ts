@@ -114,13 +114,16 @@ export class ServiceTriggers {
    */
   stopNow(reason: string, kill: boolean, killDeadline: number | undefined, reply: (error: RpcError | undefined, token: number) => void): boolean {
     this.endLease(kill);
-    if (this.current?.isMaster === true) this.cancelCurrent();
-    this.dropStarts(() => true, errorCodes.triggerCancelled, `was cancelled: ${reason}`);
+    if (this.current?.isMaster === true) {
+      this.current.lacksLease = kill && !this.current.hasBegun;
+      this.cancelCurrent();
+    }
+    this.dropStarts(() => true, kill ? errorCodes.noLease : errorCodes.triggerCancelled, `was cancelled: ${reason}`);
     const token = this.runningToken;
     if (token === undefined) return false;
     const limitUs = killDeadline === undefined ? 0 : Math.max(0, killDeadline - this.host.nowUs());
     const sequence = -1; // Not the daemon's: no cancel can name it.
-    this.enqueue({ service: this.service, isMaster: false, token, reason, sequence, limitUs, kill }, (error) => reply(error, token));
+    this.enqueue({ service: this.service, isMaster: false, token, reason, sequence, limitUs, kill, takesOverFrom: [] }, (error) => reply(error, token));
     if (killDeadline !== undefined) this.stopBy(killDeadline, limitUs);
     return true;
   }
@@ -264,6 +267,7 @@ export class ServiceTriggers {
 
   // A start may only begin under a lease, and only while something can end the process: nobody else would stop it.
   private next(call: PendingCall, until: number): 'begin' | 'wait' | RpcError {
+    if (call.lacksLease) return rpcError(errorCodes.noLease, leaseWaitFailed);
     if (call.cancelled || this.ended) return rpcError(errorCodes.triggerCancelled, `The start of '${this.service}' was cancelled before it began.`);
     const watched = this.host.watched();
     if (typeof watched === 'string') return rpcError(errorCodes.triggerFailed, `'${this.service}' was not started: ${watched}`);

@@ -15,7 +15,7 @@ public sealed class PacketTests
     public void A_probe_has_no_sender_address() =>
         Hex(Arp.Probe(Mac, Four).ToBytes()).ShouldBe("0001 0800 06 04 0001 021122334455 00000000 000000000000 0a000009".Replace(" ", ""));
 
-    [Fact]
+    [Fact] // Wrong program: says only one of the two, and half of the devices that hear it keep the old MAC.
     public void An_announcement_is_said_as_a_request_and_as_a_reply()
     {
         Hex(Arp.Announcement(Mac, Four, Arp.Request).ToBytes()).ShouldBe("0001 0800 06 04 0001 021122334455 0a000009 000000000000 0a000009".Replace(" ", ""));
@@ -29,14 +29,14 @@ public sealed class PacketTests
     public void A_neighbour_advertisement_overrides_what_was_known(bool isRouter, string flags) =>
         Hex(Neighbour.Announcement(Mac, Six, isRouter)).ShouldBe($"88 00 0000 {flags}000000 20010db80000000000000000abcdef09 02 01 021122334455".Replace(" ", ""));
 
-    [Fact]
+    [Fact] // Wrong program: asks another multicast group, where whoever has the address does not listen, and every duplicate is free.
     public void A_neighbour_solicitation_asks_those_who_have_the_address()
     {
         Hex(Neighbour.Question(Mac, Six)).ShouldBe("87 00 0000 00000000 20010db80000000000000000abcdef09 01 01 021122334455".Replace(" ", ""));
         Neighbour.SolicitedNode(Six).ShouldBe(IPAddress.Parse("ff02::1:ffcd:ef09"));
     }
 
-    [Fact]
+    [Fact] // Wrong program: reads the target for the sender: whoever only asks has the address.
     public void What_others_say_is_understood()
     {
         var arp = Arp.Parse([.. Arp.Announcement(Other, Four, Arp.Reply).ToBytes(), .. new byte[18]]).ShouldNotBeNull();
