@@ -12,6 +12,7 @@ public abstract class HeldDriver : StateDriver
 {
     private static readonly TimeSpan CourtesyMax = TimeSpan.FromSeconds(1);
     private static readonly TimeSpan CleanLimit = TimeSpan.FromSeconds(10);
+    private static readonly TimeSpan IntruderLimit = TimeSpan.FromSeconds(5); // within a look
     private static readonly TimeSpan KillTimeoutDefault = TimeSpan.FromMilliseconds(500); // as a service's
 
     private readonly DriverHost _host;
@@ -21,6 +22,7 @@ public abstract class HeldDriver : StateDriver
     private HoldingGuard? _guard;
     private RestartPolicy _restarts;
     private long _token;
+    private bool _isIntruder; // what runs although this machine is not the master
 
     private protected HeldDriver(DriverOptions options, DriverHost host, int restartsMax, StateDriverTerms? terms)
         : base(options, host, terms)
@@ -56,7 +58,7 @@ public abstract class HeldDriver : StateDriver
             // The stop says the same, and what has no known cgroup is killed by its manager.
         }
         // As at the end of a lease: how much is left of the earlier process's, nobody knows.
-        long now = DriverClock.NowUs, killAt = now + (long)(Options.KillTimeout ?? KillTimeoutDefault).TotalMicroseconds / 2;
+        long now = DriverClock.NowUs, killAt = now + KillTimeoutMicros / 2;
         if (await StopAsync(killAt, now + (long)CleanLimit.TotalMicroseconds, cancellationToken).ConfigureAwait(false) is { } left)
             throw new DriverFailedException($"{What}: what an earlier driver process may have left could not be stopped: {left}. It is tried again at the next stop; see to it by hand if this machine is not the master.");
     }
@@ -66,7 +68,7 @@ public abstract class HeldDriver : StateDriver
         bool isStart = _token != trigger.Token; // else what has ended is made again
         if (isStart) _restarts = NewPolicy(_restartsMax);
         if (_guard is not null && (isStart || _guard.Gone.IsCompleted)) await EndGuardAsync(trigger, cancellationToken).ConfigureAwait(false);
-        _token = trigger.Token;
+        (_token, _isIntruder) = (trigger.Token, false);
         EnsureLease();
         if (_guard is null && HasGuard) await StartGuardAsync(trigger, cancellationToken).ConfigureAwait(false);
         try
@@ -78,7 +80,7 @@ public abstract class HeldDriver : StateDriver
         {
             _token = 0;
             // Half of it may run; nobody is to hear of the failure before that is over.
-            long now = DriverClock.NowUs, limit = LeaseEnd.KillTimeoutUs;
+            long now = DriverClock.NowUs, limit = KillTimeoutMicros;
             if (await StopAsync(now + limit / 2, now + limit, CancellationToken.None).ConfigureAwait(false) is { } left)
                 Log(DriverLogLevel.Error, $"{Name}: the start has failed, and {What} could not be stopped: {left}.");
             throw;
@@ -91,8 +93,12 @@ public abstract class HeldDriver : StateDriver
         long now = DriverClock.NowUs;
         // Before the trigger's own limit: a sentence about what is left, and not only that time has run out.
         long limit = (long)(trigger.Limit * 0.95).TotalMicroseconds;
+        // What somebody has started where another machine is the master, has no more time than what runs when the lease is over.
+        bool hasNoTime = trigger.Kill || _isIntruder;
+        if (_isIntruder) limit = Math.Min(limit, (long)IntruderLimit.TotalMicroseconds);
+        _isIntruder = false;
         // Once the lease is over, the limit is what a stop that is late may take; the kill is due by the kill timeout.
-        long killAt = trigger.Kill ? now + Math.Min(limit, LeaseEnd.KillTimeoutUs) / 2 : now + limit - Math.Min(limit / 4, (long)CourtesyMax.TotalMicroseconds);
+        long killAt = hasNoTime ? now + Math.Min(limit, KillTimeoutMicros) / 2 : now + limit - Math.Min(limit / 4, (long)CourtesyMax.TotalMicroseconds);
         if (await StopAsync(killAt, now + limit, cancellationToken).ConfigureAwait(false) is { } left)
             throw new DriverFailedException($"Cannot stop {What}: {left}. Stop it by hand.");
         await EndGuardAsync(trigger, cancellationToken).ConfigureAwait(false);
@@ -103,7 +109,9 @@ public abstract class HeldDriver : StateDriver
     protected sealed override async Task<string?> FindDriftAsync(Trigger made, CancellationToken cancellationToken)
     {
         if (made.IsMaster && HasGuard && (_guard is null || _guard.Gone.IsCompleted)) return $"{What} has no guard: it was killed.";
-        return await LookAsync(made, cancellationToken).ConfigureAwait(false);
+        string? drift = await LookAsync(made, cancellationToken).ConfigureAwait(false);
+        _isIntruder = drift is not null && !made.IsMaster;
+        return drift;
     }
 
     protected override void LeaseChanged(LeaseEnd lease)
@@ -136,6 +144,9 @@ public abstract class HeldDriver : StateDriver
                 throw new System.Diagnostics.UnreachableException();
         }
     }
+
+    // The service's comes with the first lease.
+    private long KillTimeoutMicros => LeaseEnd.KillTimeoutUs is > 0 and var granted ? granted : (long)(Options.KillTimeout ?? KillTimeoutDefault).TotalMicroseconds;
 
     private static RestartPolicy NewPolicy(int restartsMax) => new(restartsMax, TimeSpan.FromSeconds(60));
 

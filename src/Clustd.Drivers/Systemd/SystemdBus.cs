@@ -52,11 +52,12 @@ internal sealed class SystemdBus : IDisposable
     {
         lock (_gate)
         {
-            if (!_watched.Add(unit)) return;
+            if (_watched.Contains(unit)) return;
         }
         string path = await LoadAsync(unit, cancellationToken).ConfigureAwait(false);
         var rule = new MatchRule { Type = MessageType.Signal, Sender = Destination, Path = path, Interface = PropertiesInterface, Member = "PropertiesChanged", Arg0 = UnitInterface };
         await Limited(_connection.AddMatchAsync(rule, _ => changed(), emitOnCapturedContext: false, ObserverFlags.EmitOnConnectionClosed).AsTask(), cancellationToken).ConfigureAwait(false);
+        lock (_gate) _watched.Add(unit);
     }
 
     public async Task<UnitState> LookAsync(string unit, CancellationToken cancellationToken)
