@@ -52,6 +52,7 @@ public sealed class LegacyCipherTests
         Crypto2018.Key(secret, counter, ticket).ShouldBe(Hex(key)); // The tests' own arithmetic as well.
     }
 
+    // Wrong program: one key for all, and what was recorded once can be played again.
     [Fact]
     public void Each_direction_counts_for_itself_and_no_frame_opens_twice()
     {

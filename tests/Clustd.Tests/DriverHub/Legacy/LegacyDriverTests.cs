@@ -30,6 +30,7 @@ public sealed class LegacyDriverTests
         registered.StopsForCertain.ShouldBeFalse();
     }
 
+    // Wrong program: takes the sending of an order for its answer.
     [Theory]
     [InlineData("/")]
     [InlineData("/v1/driver")]
@@ -71,6 +72,7 @@ public sealed class LegacyDriverTests
         (await driver.ObeyAsync()).ShouldBeTrue(); // The very next message.
     }
 
+    // Wrong program: takes an error for "done", as the daemon of 2018 did.
     [Fact]
     public async Task An_error_is_a_failure_and_the_next_order_is_passed_on()
     {
@@ -88,6 +90,7 @@ public sealed class LegacyDriverTests
         (await driver.ObeyAsync()).ShouldBeFalse();
     }
 
+    // Wrong program: gives it no lease, or tells it to stop at every renewal.
     [Fact]
     public async Task Its_lease_is_renewed_for_it_and_while_it_lasts_nothing_is_said()
     {
@@ -126,6 +129,7 @@ public sealed class LegacyDriverTests
         server.Log.Lines.ShouldContain(line => line.Level == LogLevel.Warning && line.Line.Contains("'legacy-driver-test-7' of 2018 was told to stop 'web'"));
     }
 
+    // Wrong program: waits for the end of a lease that the loop has taken back.
     [Fact]
     public async Task When_the_loop_grants_no_lease_any_more_it_is_told_at_once_and_can_be_started_again()
     {
@@ -145,6 +149,7 @@ public sealed class LegacyDriverTests
         await AnsweredAsync(server, 2);
     }
 
+    // Wrong program: reads "cannot tell" as "nothing left", and every restart of the daemon is a stop.
     [Fact]
     public async Task A_daemon_that_cannot_tell_takes_nothing_away()
     {
@@ -196,6 +201,7 @@ public sealed class LegacyDriverTests
         server.All<Input.DriverAnswered>().Single().Error.ShouldBe("it was cancelled before it began");
     }
 
+    // Wrong program: renews for somebody who is gone, so what he ran counts as running for ever.
     [Fact]
     public async Task A_lost_connection_is_told_once_and_no_more_renewals_come()
     {

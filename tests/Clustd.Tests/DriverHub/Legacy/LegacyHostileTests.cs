@@ -32,6 +32,7 @@ public sealed class LegacyHostileTests
         server.Inputs.ShouldBeEmpty();
     }
 
+    // Wrong program: lets in whoever knows the secret, from anywhere, or whoever it knows no address of.
     [Theory]
     [InlineData("127.0.0.1", null)]
     [InlineData("127.8.9.10", null)]
@@ -208,6 +209,7 @@ public sealed class LegacyHostileTests
         (await large.ClosedAsync()).Status.ShouldBe(WebSocketCloseStatus.MessageTooBig);
     }
 
+    // Wrong program: passes over what it does not understand, the second greeting included.
     [Theory]
     [InlineData("{}")]
     [InlineData("""{"hello_world":7,"id":"again"}""")]
@@ -264,6 +266,7 @@ public sealed class LegacyHostileTests
         await Eventually.HoldsAsync(() => server.All<Input.DriverRegistered>().Length == 2, () => "the third has not registered");
     }
 
+    // Wrong program: answers whatever comes as fast as it comes.
     [Fact]
     public async Task A_flood_ends_the_connection()
     {

@@ -41,6 +41,9 @@ public sealed class PacketTests
     {
         var arp = Arp.Parse([.. Arp.Announcement(Other, Four, Arp.Reply).ToBytes(), .. new byte[18]]).ShouldNotBeNull();
         (arp.Operation, arp.SenderAddress, KernelLink.MacTextOf(arp.SenderMac)).ShouldBe((Arp.Reply, Four, "02:aa:bb:cc:dd:ee"));
+        var asked = Arp.Parse(new Arp(Arp.Request, Other, Four, Mac, IPAddress.Parse("10.0.0.1")).ToBytes()).ShouldNotBeNull();
+        (asked.SenderAddress, asked.TargetAddress).ShouldBe((Four, IPAddress.Parse("10.0.0.1")));
+        asked.SenderMac.ShouldBe(Other);
         var (address, mac) = Neighbour.ParseAdvertisement(Neighbour.Announcement(Other, Six, false)).ShouldNotBeNull();
         address.ShouldBe(Six);
         mac.ShouldBe(Other);
