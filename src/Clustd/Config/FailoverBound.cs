@@ -1,4 +1,5 @@
 using System.Globalization;
+using Clustd.Drivers;
 using Clustd.Core;
 
 namespace Clustd.Config;
@@ -45,9 +46,13 @@ public static class FailoverBound
     public static IReadOnlyList<string> BestEffort(ClustdConfig config) =>
         [.. from driver in config.Drivers
             where !driver.StopsForCertain
-            group driver.Name by driver.Service ?? ServiceConfig.DefaultName into service
+            group driver by driver.Service ?? ServiceConfig.DefaultName into service
             orderby service.Key
-            select $"Service '{service.Key}' stops by best effort only ({string.Join(", ", service)}): what a start script left behind may still run while another machine starts. Use `run: COMMAND` to have it killed for certain."];
+            select $"Service '{service.Key}' stops by best effort only ({string.Join(", ", service.Select(driver => driver.EffectiveName))}): {WhatMayOutlast(service)}"];
+
+    private static string WhatMayOutlast(IEnumerable<DriverOptions> drivers) => drivers.Any(driver => driver.Kind == "shell")
+        ? "what a start script left behind may still run while another machine starts. Use `run: COMMAND` to have it killed for certain."
+        : "what it has done outside of this machine's processes may still stand while another machine starts. The page of each driver says what that means, and what is certain.";
 
     private static string OfService(ClustdConfig config, ServiceConfig service)
     {

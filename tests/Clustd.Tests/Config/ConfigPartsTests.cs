@@ -175,6 +175,19 @@ public sealed class ConfigPartsTests
             """.ReplaceLineEndings("\n"));
     }
 
+    [Fact] // Wrong program: speaks of start scripts, and of `run:`, to somebody who has none.
+    public void What_a_best_effort_driver_may_leave_is_said_in_its_own_words()
+    {
+        var output = new StringWriter { NewLine = "\n" };
+        CheckReport.Write(Read(File("machines: [ws://10.0.0.1:3001, ws://10.0.0.2:3001, ws://10.0.0.3:3001]", """
+            drivers:
+              - shell: { run: ./web }
+              - webhook: { url: 'https://hooks.example.com', secret: 'a-secret-that-is-long-enough' }
+            """)), output);
+        output.ToString().ShouldContain("webhook): what it has done outside of this machine's processes may still stand");
+        output.ToString().ShouldNotContain("script");
+    }
+
     [Fact]
     public void The_check_report_lists_all_errors_and_warnings()
     {
