@@ -235,6 +235,7 @@ public sealed class LegacyDriverTests
         registered.Select(one => one.Instance).Distinct().Count().ShouldBe(3);
     }
 
+    // Wrong program: knows one secret only, so a rotation is an outage.
     [Fact]
     public async Task One_with_the_old_secret_is_served_while_it_is_being_rotated()
     {
@@ -259,6 +260,7 @@ public sealed class LegacyDriverTests
         driver.ReceivedFrames.Count.ShouldBe(2); // The greeting and one start.
     }
 
+    // Wrong program: waits for ever, and the service is neither here nor elsewhere.
     [Fact]
     public async Task One_that_leaves_a_trigger_without_an_answer_is_disconnected_after_three_seconds()
     {
@@ -277,6 +279,7 @@ public sealed class LegacyDriverTests
         await server.OneAsync<Input.DriverLost>();
     }
 
+    // Wrong program: takes a frozen program for one that runs the service.
     [Fact] // With real time, as the WebSocket's own pings have; a tenth of what a daemon grants.
     public async Task One_that_answers_no_pings_is_lost_and_one_that_does_is_not()
     {

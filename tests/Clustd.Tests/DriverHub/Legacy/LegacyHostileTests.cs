@@ -128,6 +128,7 @@ public sealed class LegacyHostileTests
         (await driver.ClosedAsync()).Reason.ShouldStartWith("message that cannot be decrypted");
     }
 
+    // Wrong program: takes any ticket, as in 2018.
     [Theory]
     [InlineData("""{"hello_world":TICKET}""", "the driver's id needs")]
     [InlineData("""{"hello_world":TICKET,"id":""}""", "the driver's id needs")]
@@ -238,6 +239,7 @@ public sealed class LegacyHostileTests
         server.All<Input.DriverAnswered>().ShouldBeEmpty();
     }
 
+    // Wrong program: strangers hold places for ever without knowing the secret.
     [Fact]
     public async Task Whoever_does_not_answer_the_greeting_in_time_is_disconnected()
     {
@@ -251,6 +253,7 @@ public sealed class LegacyHostileTests
         (await driver.ClosedAsync()).Reason.ShouldBe("the greeting was not answered in time");
     }
 
+    // Wrong program: has a second door without a limit.
     [Fact]
     public async Task They_share_the_places_with_all_other_drivers()
     {
