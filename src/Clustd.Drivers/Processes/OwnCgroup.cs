@@ -7,6 +7,7 @@ namespace Clustd.Drivers.Processes;
 internal sealed class OwnCgroup
 {
     private const int O_WRONLY = 1;
+    private const string Prefix = "clustd-guard-";
 
     private readonly string _directory;
 
@@ -21,6 +22,7 @@ internal sealed class OwnCgroup
         try
         {
             if (DirectoryOf(guardPid) is not { } directory) return null;
+            RemoveLeftBehind(Path.GetDirectoryName(directory)!);
             Directory.CreateDirectory(directory);
             if (File.Exists(directory + "/cgroup.kill")) return new OwnCgroup(directory); // kernel 5.14
             Directory.Delete(directory);
@@ -55,13 +57,22 @@ internal sealed class OwnCgroup
         }
     }
 
+    // Of guards that were killed together with their driver process, so that nobody was left to remove them. The kernel keeps those that are not empty.
+    private static void RemoveLeftBehind(string parent)
+    {
+        foreach (string directory in Directory.EnumerateDirectories(parent, Prefix + "*"))
+        {
+            if (!Directory.Exists($"/proc/{Path.GetFileName(directory)[Prefix.Length..]}")) new OwnCgroup(directory).Remove();
+        }
+    }
+
     private static string? DirectoryOf(int guardPid)
     {
         try
         {
             string? mount = File.ReadLines("/proc/self/mountinfo").FirstOrDefault(line => line.Contains(" - cgroup2 ", StringComparison.Ordinal))?.Split(' ')[4];
             string? ours = File.ReadLines("/proc/self/cgroup").FirstOrDefault(line => line.StartsWith("0::", StringComparison.Ordinal))?[3..];
-            return mount is null || ours is null ? null : $"{mount}{ours.TrimEnd('/')}/clustd-guard-{guardPid}";
+            return mount is null || ours is null ? null : $"{mount}{ours.TrimEnd('/')}/{Prefix}{guardPid}";
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {

@@ -40,6 +40,16 @@ public sealed class GuardTests : IDisposable
         pids.ShouldAllBe(pid => !IsAlive(pid));
     }
 
+    // Wrong program: leaves one behind for every guard that is killed together with its driver process.
+    [Fact]
+    public async Task Empty_cgroups_of_guards_that_are_gone_are_removed()
+    {
+        Assert.SkipUnless(OwnCgroup.TryCreate(int.MaxValue) is not null, "no cgroup may be made here");
+        var app = Hold(Spec("exit 0"));
+        await app.Gone.WaitAsync(Patience);
+        OwnCgroup.Of(int.MaxValue).ShouldBeNull();
+    }
+
     [Fact]
     public async Task A_renewed_lease_lets_the_app_run_on_and_a_withdrawn_one_ends_it()
     {
