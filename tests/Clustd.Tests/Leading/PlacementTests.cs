@@ -186,6 +186,54 @@ public sealed class PlacementTests
         Placement.DefineServices(View()).Command.ShouldBeNull();
     }
 
+    public static TheoryData<string> Differences => ["start_timeout", "stop_timeout", "kill_timeout", "prefer", "machines", "drivers", "apart_from", "failback", "on_stop_failure", "fencing"];
+
+    // Wrong program: says that the files differ, and not in what.
+    [Theory]
+    [MemberData(nameof(Differences))]
+    public void Every_key_that_differs_is_named_with_both_values(string key)
+    {
+        var (definition, ours, theirs) = key switch
+        {
+            "start_timeout" => (new ServiceDefinition { Name = Web, StartTimeout = TimeSpan.FromSeconds(7) }, "30000 ms", "7000 ms"),
+            "stop_timeout" => (new ServiceDefinition { Name = Web, StopTimeout = TimeSpan.FromSeconds(7) }, "10000 ms", "7000 ms"),
+            "kill_timeout" => (new ServiceDefinition { Name = Web, KillTimeout = TimeSpan.FromMilliseconds(0.5) }, "500 ms", "0.5 ms"),
+            "prefer" => (new ServiceDefinition { Name = Web, Prefer = [new MachineId("cm-2"), new MachineId("cm-1")] }, "[]", "[cm-2, cm-1]"),
+            "machines" => (new ServiceDefinition { Name = Web, Machines = [new MachineId("cm-2")] }, "[]", "[cm-2]"),
+            "drivers" => (new ServiceDefinition { Name = Web, Drivers = [new DriverName("app")] }, "[]", "[app]"),
+            "apart_from" => (new ServiceDefinition { Name = Web, ApartFrom = [new ServiceName("bot")] }, "[]", "[bot]"),
+            "failback" => (new ServiceDefinition { Name = Web, Failback = true }, "false", "true"),
+            "on_stop_failure" => (new ServiceDefinition { Name = Web, OnStopFailure = OnStopFailure.Takeover }, "block", "takeover"),
+            _ => (new ServiceDefinition { Name = Web, RequiresFencing = true }, "none", "required"),
+        };
+        Propose("cm-1", new ServiceDefinition { Name = Web });
+        Propose("cm-2", definition);
+
+        Placement.DefineServices(View()).Reason.ShouldContain($"{key} of 'web' is {ours} in cm-1 and {theirs} in cm-2");
+    }
+
+    [Fact]
+    public void A_service_that_only_one_file_names_is_named_with_both_machines()
+    {
+        Propose("cm-1", new ServiceDefinition { Name = Web });
+        _reports[new MachineId("cm-2")] = new MachineReport(3, false, [], [new ServiceDefinition { Name = Web }, new ServiceDefinition { Name = new ServiceName("bot") }]);
+        Placement.DefineServices(View()).Reason.ShouldContain("'bot' is named by cm-2 and not by cm-1");
+
+        _reports[new MachineId("cm-1")] = new MachineReport(3, false, [], [new ServiceDefinition { Name = new ServiceName("app") }, new ServiceDefinition { Name = Web }]);
+        Propose("cm-2", new ServiceDefinition { Name = Web });
+        Placement.DefineServices(View()).Reason.ShouldContain("'app' is named by cm-1 and not by cm-2");
+    }
+
+    // Wrong program: decides over what a machine that is just coming has not said yet.
+    [Fact]
+    public void Nothing_is_defined_before_every_machine_with_a_session_has_reported()
+    {
+        Propose("cm-1", new ServiceDefinition { Name = Web });
+        _reports.Remove(new MachineId("cm-3"));
+        var decision = Placement.DefineServices(View());
+        (decision.Command, decision.Reason).ShouldBe((null, "No action, because cm-3 has a session but has not reported its services yet."));
+    }
+
     private static Assignment At(string machine) =>
         new(new MachineId(machine), new SessionId(1), new Token(9), TimeSpan.FromMilliseconds(500), AssignmentState.Running, null, "chosen", 6);
 
