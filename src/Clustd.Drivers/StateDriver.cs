@@ -72,7 +72,7 @@ public abstract class StateDriver : DriverMachine, ITestableDriver
 
         // The look that was cancelled ends soon, or its library is to blame: a stop must not be lost to that, so it is not waited for longer than the limit allows.
         using var limit = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
-        limit.CancelAfter(trigger.Limit - AnswerMargin(trigger.Limit));
+        limit.CancelAfter(trigger.Limit);
         try
         {
             await _turn.WaitAsync(limit.Token).ConfigureAwait(false);
@@ -114,9 +114,6 @@ public abstract class StateDriver : DriverMachine, ITestableDriver
         lock (_gate) _look.Cancel();
         if (_watch is not null) await _watch.ConfigureAwait(false);
     }
-
-    // The reason must be with the daemon before it gives up waiting: else all that it knows is that nobody answered.
-    private static TimeSpan AnswerMargin(TimeSpan limit) => limit / 10 < TimeSpan.FromMilliseconds(100) ? limit / 10 : TimeSpan.FromMilliseconds(100);
 
     private async Task ApplyAsync(Trigger trigger, CancellationToken limited, CancellationToken cancellationToken)
     {
