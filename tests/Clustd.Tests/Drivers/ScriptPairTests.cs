@@ -74,7 +74,7 @@ public sealed class ScriptPairTests : IDisposable
         int pid = await _scratch.PidIn("a");
         (await Should.ThrowAsync<AppFailedException>(() => stop)).Message
             .ShouldStartWith("Stop script of 'bot' did not end within 2 s: it was killed with all that it started.");
-        (Now - begun).ShouldBeLessThan(2 * Second + Second / 4);
+        (Now - begun).ShouldBeLessThan(4 * Second);
         IsAlive(pid).ShouldBeFalse();
     }
 

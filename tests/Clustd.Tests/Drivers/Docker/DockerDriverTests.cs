@@ -89,7 +89,7 @@ public sealed class DockerDriverTests(RealPodman podman) : IClassFixture<RealPod
         });
         await _daemon.KillAsync();
         await seen;
-        (gone - began).ShouldBeLessThan(Second / 2);
+        (gone - began).ShouldBeLessThan(3 * Second);
     }
 
     [Fact] // Two masters. Wrong program: relies on an engine that answers when the lease is over.
@@ -135,7 +135,7 @@ public sealed class DockerDriverTests(RealPodman podman) : IClassFixture<RealPod
         await podman.SomebodyAsync(engine => engine.StartAsync("web", default));
         long began = Now;
         await Make("web").CleanAsync(TestContext.Current.CancellationToken);
-        (Now - began).ShouldBeLessThan(2 * Second, "the lease of the earlier process may be over at any moment");
+        (Now - began).ShouldBeLessThan(5 * Second, "the lease of the earlier process may be over at any moment");
         (await podman.LookAsync("web")).IsStopped.ShouldBeTrue();
     }
 

@@ -86,7 +86,7 @@ public sealed class SystemdDriverTests(RealSystemd systemd) : IClassFixture<Real
         int pid = RealSystemd.PidOf(await systemd.LookAsync("stubborn.service"));
         long began = Now;
         await _daemon.KillAsync();
-        (Now - began).ShouldBeLessThan(Second);
+        (Now - began).ShouldBeLessThan(5 * Second);
         IsAlive(pid).ShouldBeFalse();
     }
 
@@ -136,7 +136,7 @@ public sealed class SystemdDriverTests(RealSystemd systemd) : IClassFixture<Real
         await systemd.SomebodyAsync(bus => bus.StartAsync("stubborn.service", default));
         long began = Now;
         await Make("stubborn.service").CleanAsync(TestContext.Current.CancellationToken);
-        (Now - began).ShouldBeLessThan(2 * Second, "the lease of the earlier process may be over at any moment");
+        (Now - began).ShouldBeLessThan(5 * Second, "the lease of the earlier process may be over at any moment");
         (await systemd.LookAsync("stubborn.service")).IsStopped.ShouldBeTrue();
     }
 

@@ -330,14 +330,14 @@ public sealed class WebhookDriverTests : IAsyncDisposable
         var connection = await _daemon.ConnectedAsync();
         var clock = Stopwatch.StartNew();
         var answer = await connection.TriggerAsync(isMaster: false, token, limitUs: 2_000_000);
-        clock.Elapsed.ShouldBeLessThan(TimeSpan.FromSeconds(2));
+        clock.Elapsed.ShouldBeLessThan(TimeSpan.FromSeconds(6));
         answer.Error.ShouldNotBeNull().Message.ShouldContain("no answer within 0.3 s. See to the receiver");
-        receiver.Requests.Count.ShouldBeInRange(3, 9);
+        receiver.Requests.Count.ShouldBeInRange(2, 9);
 
         // The daemon says it again, urgently, and waits half a second. Nobody says it a third time, so it is tried a little longer.
         clock.Restart();
         (await connection.TriggerAsync(isMaster: false, token, kill: true, limitUs: 500_000)).Error.ShouldNotBeNull();
-        clock.Elapsed.ShouldBeInRange(TimeSpan.FromSeconds(1), TimeSpan.FromSeconds(3));
+        clock.Elapsed.ShouldBeInRange(TimeSpan.FromSeconds(1), TimeSpan.FromSeconds(8));
     }
 
     [Fact] // Wrong program: reads an answer until it ends.
