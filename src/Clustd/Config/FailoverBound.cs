@@ -1,6 +1,6 @@
 using System.Globalization;
-using Clustd.Drivers;
 using Clustd.Core;
+using Clustd.Drivers;
 
 namespace Clustd.Config;
 

@@ -14,7 +14,7 @@ public sealed partial class ActObserver
             {
                 foreach (var (old, next) in service.Zip(service.Skip(1)))
                 {
-                    next.Token.ShouldBeGreaterThan(old.Token, Story());
+                    next.Token.ShouldBeGreaterThan(old.Token, $"a token went back\n{Story()}");
                     (old.LastAt - next.FirstAt).ShouldBeLessThanOrEqualTo(0, $"overlap in µs\n{Story()}");
                 }
             }
