@@ -11,7 +11,7 @@ internal sealed class DuplicateException(VipAddress address, string link, string
 }
 
 /// <summary>
-/// Asks whether another machine has an address, before it is taken: the probes of RFC 5227 for IPv4, solicitations for IPv6. With shorter times than theirs, which are made for machines that boot: whoever has the address answers
+/// Asks whether another machine has an address, before it is taken: the probes of RFC 5227 for IPv4, those of RFC 4862 for IPv6. With shorter times than theirs, which are made for machines that boot: whoever has the address answers
 /// within milliseconds, and a takeover should not last seconds. (The kernel's detection for IPv6 takes one to two.)
 /// </summary>
 internal sealed class DuplicateCheck : IDisposable
@@ -23,6 +23,7 @@ internal sealed class DuplicateCheck : IDisposable
     private readonly KernelLink _link;
     private readonly IReadOnlyList<VipAddress> _addresses;
     private readonly ArpSocket? _arp;
+    private readonly FrameSocket? _asking;
     private readonly NeighbourSocket? _neighbour;
     private readonly long _begunUs;
     private int _asked;
@@ -30,8 +31,18 @@ internal sealed class DuplicateCheck : IDisposable
     public DuplicateCheck(KernelLink link, IReadOnlyList<VipAddress> addresses, long nowUs)
     {
         (_link, _addresses, _begunUs) = (link, addresses, nowUs);
-        if (addresses.Any(each => !each.IsIPv6)) _arp = new ArpSocket(link);
-        if (addresses.Any(each => each.IsIPv6)) _neighbour = new NeighbourSocket(link, source: null);
+        try
+        {
+            if (addresses.Any(each => !each.IsIPv6)) _arp = new ArpSocket(link);
+            if (addresses.All(each => !each.IsIPv6)) return;
+            _asking = new FrameSocket(link, FrameSocket.IPv6Frames, hears: false);
+            _neighbour = new NeighbourSocket(link, source: null);
+        }
+        catch
+        {
+            Dispose();
+            throw;
+        }
     }
 
     /// <summary>To wait for, together with <see cref="NextAtUs"/>.</summary>
@@ -60,13 +71,14 @@ internal sealed class DuplicateCheck : IDisposable
     public void Dispose()
     {
         _arp?.Dispose();
+        _asking?.Dispose();
         _neighbour?.Dispose();
     }
 
-    // One that cannot be sent (no link-local address yet) is one that nobody answers: the check is a precaution, not what keeps two masters apart.
+    // One that cannot be sent (the link is down) is one that nobody answers: the check is a precaution, not what keeps two masters apart.
     private void Ask(IPAddress address, bool isIPv6)
     {
-        if (isIPv6) _neighbour!.Send(Neighbour.Question(_link.Mac, address), Neighbour.SolicitedNode(address));
+        if (isIPv6) _asking!.Send(Neighbour.Question(address), Neighbour.MulticastMac(Neighbour.SolicitedNode(address)));
         else _arp!.Send(Arp.Probe(_link.Mac, address));
     }
 

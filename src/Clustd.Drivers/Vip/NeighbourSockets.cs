@@ -6,41 +6,36 @@ using Clustd.Drivers.Vip.Netlink;
 
 namespace Clustd.Drivers.Vip;
 
-/// <summary>ARP frames of one interface, in and out. Needs CAP_NET_RAW.</summary>
-internal sealed class ArpSocket : IDisposable
+/// <summary>Frames of one interface and one kind, past the kernel's own ARP and IPv6. Needs CAP_NET_RAW.</summary>
+internal sealed class FrameSocket : IDisposable
 {
-    private const int EtherType = 0x0806, AddressLength = 20;
-    private readonly byte[] _everybody;
+    public const int ArpFrames = 0x0806, IPv6Frames = 0x86dd;
+    private const int AddressLength = 20;
+    private readonly int _link;
+    private readonly int _kind;
 
+    /// <param name="hears">False: only sends.</param>
     /// <exception cref="DriverFailedException">It is not allowed.</exception>
-    public ArpSocket(KernelLink link)
+    public FrameSocket(KernelLink link, int kind, bool hears)
     {
-        _everybody = SocketAddress(link.Index);
-        _everybody[11] = 6;
-        _everybody.AsSpan(12, 6).Fill(0xff);
+        (_link, _kind) = (link.Index, kind);
+        string what = kind == ArpFrames ? "ARP" : "IPv6";
         // Bound in the second step: a socket that is made with a protocol hears all interfaces at once.
         int descriptor = NetworkCalls.socket(NetworkCalls.AF_PACKET, NetworkCalls.SOCK_DGRAM | NetworkCalls.SOCK_CLOEXEC | NetworkCalls.SOCK_NONBLOCK, 0);
-        if (descriptor < 0) throw new DriverFailedException($"Cannot speak ARP on {link.Name}: {LinuxCalls.ErrnoText}. It takes CAP_NET_RAW: run `clustd drivers` as root, or add it to AmbientCapabilities of its unit.");
+        if (descriptor < 0) throw new DriverFailedException($"Cannot speak {what} on {link.Name}: {LinuxCalls.ErrnoText}. It takes CAP_NET_RAW: run `clustd drivers` as root, or add it to AmbientCapabilities of its unit.");
         Descriptor = LinuxCalls.MoveUp(descriptor);
-        if (NetworkCalls.Bind(Descriptor, SocketAddress(link.Index))) return;
+        if (NetworkCalls.Bind(Descriptor, SocketAddress(hears ? kind : 0, []))) return;
         string why = LinuxCalls.ErrnoText;
         Dispose();
-        throw new DriverFailedException($"Cannot speak ARP on {link.Name}: {why}. See `ip link show {link.Name}`.");
+        throw new DriverFailedException($"Cannot speak {what} on {link.Name}: {why}. See `ip link show {link.Name}`.");
     }
 
     public int Descriptor { get; private set; }
 
-    public bool Send(Arp arp) => NetworkCalls.SendTo(Descriptor, arp.ToBytes(), _everybody);
+    public bool Send(ReadOnlySpan<byte> bytes, ReadOnlySpan<byte> mac) => NetworkCalls.SendTo(Descriptor, bytes, SocketAddress(_kind, mac));
 
-    /// <summary>The next one that has come, or null: none is waiting. What is no ARP is passed over.</summary>
-    public Arp? Receive()
-    {
-        Span<byte> buffer = stackalloc byte[128];
-        int count;
-        while ((count = NetworkCalls.ReceiveNow(Descriptor, buffer, [])) >= 0)
-            if (Arp.Parse(buffer[..count]) is { } arp) return arp;
-        return null;
-    }
+    /// <summary>Bytes of the next frame, without its Ethernet header; -1: none is waiting.</summary>
+    public int Receive(Span<byte> into) => NetworkCalls.ReceiveNow(Descriptor, into, []);
 
     public void Dispose()
     {
@@ -48,14 +43,40 @@ internal sealed class ArpSocket : IDisposable
         Descriptor = -1;
     }
 
-    private static byte[] SocketAddress(int link)
+    private byte[] SocketAddress(int kind, ReadOnlySpan<byte> mac)
     {
         var address = new byte[AddressLength];
         BinaryPrimitives.WriteUInt16LittleEndian(address, NetworkCalls.AF_PACKET);
-        BinaryPrimitives.WriteUInt16BigEndian(address.AsSpan(2), EtherType);
-        BinaryPrimitives.WriteInt32LittleEndian(address.AsSpan(4), link);
+        BinaryPrimitives.WriteUInt16BigEndian(address.AsSpan(2), (ushort)kind);
+        BinaryPrimitives.WriteInt32LittleEndian(address.AsSpan(4), _link);
+        address[11] = (byte)mac.Length;
+        mac.CopyTo(address.AsSpan(12));
         return address;
     }
+}
+
+/// <summary>ARP of one interface, in and out. Needs CAP_NET_RAW.</summary>
+/// <exception cref="DriverFailedException">It is not allowed.</exception>
+internal sealed class ArpSocket(KernelLink link) : IDisposable
+{
+    private static readonly byte[] Everybody = [0xff, 0xff, 0xff, 0xff, 0xff, 0xff];
+    private readonly FrameSocket _frames = new(link, FrameSocket.ArpFrames, hears: true);
+
+    public int Descriptor => _frames.Descriptor;
+
+    public bool Send(Arp arp) => _frames.Send(arp.ToBytes(), Everybody);
+
+    /// <summary>The next one that has come, or null: none is waiting. What is no ARP is passed over.</summary>
+    public Arp? Receive()
+    {
+        Span<byte> buffer = stackalloc byte[128];
+        int count;
+        while ((count = _frames.Receive(buffer)) >= 0)
+            if (Arp.Parse(buffer[..count]) is { } arp) return arp;
+        return null;
+    }
+
+    public void Dispose() => _frames.Dispose();
 }
 
 /// <summary>ICMPv6 of one interface. It goes the way of all IPv6 through the kernel, so the gate holds it up as well. Needs CAP_NET_RAW.</summary>
@@ -63,7 +84,7 @@ internal sealed class NeighbourSocket : IDisposable
 {
     private readonly int _link;
 
-    /// <param name="source">The address to speak as; null: the interface's own.</param>
+    /// <param name="source">The address to speak as; null: it only hears.</param>
     /// <exception cref="DriverFailedException">It is not allowed, or the address is not there.</exception>
     public NeighbourSocket(KernelLink link, IPAddress? source)
     {

@@ -29,11 +29,15 @@ public sealed class PacketTests
     public void A_neighbour_advertisement_overrides_what_was_known(bool isRouter, string flags) =>
         Hex(Neighbour.Announcement(Mac, Six, isRouter)).ShouldBe($"88 00 0000 {flags}000000 20010db80000000000000000abcdef09 02 01 021122334455".Replace(" ", ""));
 
-    [Fact] // Wrong program: asks another multicast group, where whoever has the address does not listen, and every duplicate is free.
+    // Header (24 bytes of ICMPv6, 255 hops), from ::, to the group; type 135 with its checksum, and no MAC (RFC 4861, 4.3).
+    // Wrong program: asks another multicast group, where whoever has the address does not listen, or with a checksum that nobody accepts, and every duplicate is free.
+    [Fact]
     public void A_neighbour_solicitation_asks_those_who_have_the_address()
     {
-        Hex(Neighbour.Question(Mac, Six)).ShouldBe("87 00 0000 00000000 20010db80000000000000000abcdef09 01 01 021122334455".Replace(" ", ""));
+        Hex(Neighbour.Question(Six)).ShouldBe(("60000000 0018 3a ff 00000000000000000000000000000000 ff0200000000000000000001ffcdef09"
+            + "87 00 c240 00000000 20010db80000000000000000abcdef09").Replace(" ", ""));
         Neighbour.SolicitedNode(Six).ShouldBe(IPAddress.Parse("ff02::1:ffcd:ef09"));
+        Hex(Neighbour.MulticastMac(Neighbour.SolicitedNode(Six))).ShouldBe("3333ffcdef09");
     }
 
     [Fact] // Wrong program: reads the target for the sender: whoever only asks has the address.
