@@ -10,7 +10,7 @@ public sealed class AttackTests
     [Fact]
     public void Nothing_released_runs_and_no_two_calls_overlap_whatever_the_drivers_do()
     {
-        for (ulong seed = 1; seed <= 12; seed++)
+        for (ulong seed = 1; seed <= 120; seed++)
         {
             var world = new AdversarialDrivers(seed);
             world.Run(steps: 400);
@@ -21,7 +21,7 @@ public sealed class AttackTests
     [Fact]
     public void A_goodbye_comes_to_its_end_as_soon_as_everybody_behaves()
     {
-        for (ulong seed = 1; seed <= 10; seed++)
+        for (ulong seed = 1; seed <= 60; seed++)
         {
             var world = new AdversarialDrivers(seed);
             world.Run(steps: 200);
