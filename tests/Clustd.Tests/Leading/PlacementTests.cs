@@ -8,7 +8,7 @@ using Xunit;
 
 namespace Clustd.Tests.Leading;
 
-public sealed class PlacementTests
+public sealed partial class PlacementTests
 {
     private static readonly ServiceName Web = new("web");
     private static readonly Instant Now = new(1_000_000_000);
