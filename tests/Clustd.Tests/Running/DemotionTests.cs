@@ -172,6 +172,18 @@ public sealed class DemotionTests
         bench.Local.IsEmpty.ShouldBeTrue();
     }
 
+    [Fact] // Wrong program: says in every step that it has stopped; or no longer asks for a release that was lost on its way.
+    public void A_release_is_asked_for_until_it_is_known_and_told_once()
+    {
+        var bench = Running().Becomes(AssignmentState.Stopping).Answer("app");
+        var release = bench.Release.ShouldNotBeNull();
+        bench.Pass(10).Register("late").Answer("late").Release.ShouldBe(release);
+        bench.Phase.ShouldBe(LocalPhase.Standby);
+        bench.NotHeld().Release.ShouldBe(release, "also when the session is not held any more");
+        bench.Noted.Count(kind => kind == "service-stopped").ShouldBe(1);
+        bench.Set(ServicesBench.Web, service => service with { Assignment = null }).Wanted.ShouldBeEmpty();
+    }
+
     private static TimeSpan Seconds(double seconds) => TimeSpan.FromSeconds(seconds);
 
     private static ServicesBench Running() => new ServicesBench().Standby("app").Running(1001, "app");

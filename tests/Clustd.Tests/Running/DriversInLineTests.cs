@@ -68,6 +68,16 @@ public sealed class DriversInLineTests
         bench.NotHeld().Renew("one").ShouldBe(TimeSpan.Zero);
     }
 
+    [Fact] // Wrong program: tells a driver a lease of less than nothing, because the machine holds its session by its grace only.
+    public void The_ordinary_lease_ends_at_nothing_while_the_grace_lasts()
+    {
+        var bench = new LocalBench();
+        bench.RunningDriver();
+        bench.Local.HoldStill();
+        var late = bench.Register("late");
+        bench.HoldLong(seconds: 15, ordinary: 0.9).Pass(1).Renew(late).ShouldBe(TimeSpan.Zero);
+    }
+
     [Fact] // Rule 15. Wrong program: forgets the longer lease that it gave before; the driver may not have heard of the shorter one.
     public void A_lease_that_was_given_counts_although_a_shorter_one_was_given_later()
     {
@@ -90,12 +100,14 @@ public sealed class DriversInLineTests
     // Wrong program: shows as dispensable what the file or any service names, or as required what follows by accident.
     [Theory]
     [InlineData("app", "", true)]
+    [InlineData("vip app", "", true)]
     [InlineData("", "app", true)]
     [InlineData("vip", "vip", false)]
     [InlineData("", "", false)]
     public void Required_is_shown_for_what_the_file_or_a_service_names(string listed, string defined, bool isRequired)
     {
-        var bench = new ServicesBench(new ServiceDefinition { Name = ServicesBench.Web, Drivers = defined.Length > 0 ? [new DriverName(defined)] : [] }, listed: listed.Length > 0 ? [listed] : []);
+        var bench = new ServicesBench(new ServiceDefinition { Name = ServicesBench.Web, Drivers = defined.Length > 0 ? [new DriverName(defined)] : [] }, new ServiceDefinition { Name = ServicesBench.Bot },
+            listed.Split(' ', StringSplitOptions.RemoveEmptyEntries));
         bench.Standby("app").Local.DriverViews.Single().IsRequired.ShouldBe(isRequired);
     }
 

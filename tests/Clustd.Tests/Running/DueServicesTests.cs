@@ -62,6 +62,17 @@ public sealed class DueServicesTests
         string.Join(' ', Rest(due)).ShouldBe(next);
     }
 
+    [Fact] // Wrong program: the first of a pass cannot have another one looked at in the same pass.
+    public void What_the_first_of_a_pass_marks_is_taken_in_it()
+    {
+        var due = Begun();
+        Mark(due, "a");
+        due.Begin(null);
+        Take(due).ShouldBe("a");
+        Mark(due, "b");
+        Rest(due).ShouldBe(["b"]);
+    }
+
     [Fact] // Wrong program: believes for ever that the pass is still going on, and puts the mark into a pass that is over.
     public void A_mark_after_the_end_of_a_pass_is_for_the_next_one()
     {

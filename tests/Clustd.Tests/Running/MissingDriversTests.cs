@@ -62,6 +62,31 @@ public sealed class MissingDriversTests
         bench.Pass(1.5).Phase.ShouldBe(LocalPhase.Running);
         bench.Pass(0.1).Phase.ShouldBe(required ? LocalPhase.Standby : LocalPhase.Running);
         (bench.Release?.Failed).ShouldBe(required ? true : null);
+        (bench.Release?.Reason.Contains("was lost and did not come back")).ShouldBe(required ? true : null);
+    }
+
+    [Fact] // Wrong program: takes the time after its own start, which bounds what former daemons gave, for a bound of what it gave itself.
+    public void A_driver_that_is_lost_soon_after_the_daemons_start_is_not_awaited_any_longer()
+    {
+        var bench = new ServicesBench(listed: ["app"]).Hold(0.2).Standby("app").Running(1001, "app").Hold(1000).Step().Lost("app");
+        bench.Pass(0.7).Wanted.ShouldBeEmpty();
+        bench.Pass(0.1).Release!.Failed.ShouldBeTrue();
+    }
+
+    [Fact] // Wrong program: notices the loss only when the driver that is starting just now has answered.
+    public void A_lost_driver_is_given_up_in_time_also_while_another_one_starts()
+    {
+        var bench = new ServicesBench(listed: ["app"]).Hold(1).Standby("app").Running(1001, "app").Hold(1000).Step().Lost("app");
+        bench.Register("late").Told.ShouldBe(["late:start"]);
+        bench.Pass(1.6).Outputs.OfType<Output.CancelTrigger>().ShouldHaveSingleItem();
+        bench.Phase.ShouldBe(LocalPhase.Demoting);
+    }
+
+    [Fact] // Wrong program: a second process that waits makes the first one count as missing, and the service is never said to run.
+    public void One_process_of_a_required_driver_is_enough()
+    {
+        var bench = new ServicesBench(listed: ["app"]).Standby("app", instance: "one").Standby("app", instance: "two").Assign(1001);
+        bench.Answer("one").Wanted.Single().ShouldBeOfType<Command.ReportRunning>();
     }
 
     [Fact] // Wrong program: gives up after start_timeout although what the driver has begun may still be alive: it could not release it then, either.
@@ -75,13 +100,14 @@ public sealed class MissingDriversTests
 
     // Rule 14. Wrong program: holds against the service that its daemon was away for too long; or waits for start_timeout, though it ran without its driver all the time.
     [Theory]
-    [InlineData(AssignmentState.Running, 1.6, false)]
-    [InlineData(AssignmentState.Starting, 31.6, true)]
-    public void After_a_restart_a_driver_is_awaited_until_all_that_it_may_hold_is_over(AssignmentState state, double overAfter, bool isFailure)
+    [InlineData(AssignmentState.Running, 1.6, false, "the daemon was away")]
+    [InlineData(AssignmentState.Starting, 31.6, true, "did not connect")]
+    public void After_a_restart_a_driver_is_awaited_until_all_that_it_may_hold_is_over(AssignmentState state, double overAfter, bool isFailure, string why)
     {
         var bench = new ServicesBench(listed: ["app"], stored: 1_000_000).Assign(1001, state);
         bench.Pass(overAfter - 0.1).Wanted.ShouldBeEmpty();
         bench.Pass(0.1).Release!.Failed.ShouldBe(isFailure);
+        bench.Release!.Reason.ShouldContain(why);
     }
 
     [Fact] // Wrong program: a service that runs on over a restart of the daemon, or one that was being started, is told to be what it is not.

@@ -89,6 +89,8 @@ public sealed class PromotionTests
         var bench = new ServicesBench(listed: ["app"]).Standby("app").Running(1001, "app");
         bench.Register("late").Told.ShouldBe(["late:start"]);
         bench.Phase.ShouldBe(LocalPhase.Running);
+        bench.Local.View.Single().Reason.ShouldContain("late is starting");
+        bench.Noted.Count(kind => kind == "driver-told").ShouldBe(2);
         bench.Answer("late", "no port").Told.ShouldBeEmpty();
         bench.Phase.ShouldBe(LocalPhase.Running);
         bench.Lost("late").Register("late").Told.ShouldBe(["late:start"], "a new connection is a new attempt");
@@ -174,6 +176,16 @@ public sealed class PromotionTests
         }).Told.ShouldBeEmpty();
         bench.Phase.ShouldBe(LocalPhase.Standby);
         bench.Assign(1003).Told.ShouldBe(["app:start"]);
+    }
+
+    [Fact] // Rule 14. Wrong program: tells a newcomer nothing before time has proven that no other process of it runs; it may have something to tidy up.
+    public void After_a_restart_a_newcomer_is_told_false_at_once_and_started_when_all_may_be_over()
+    {
+        var bench = new ServicesBench(stored: 1_000_000).Assign(1001);
+        bench.Register("app", certain: false).Told.ShouldBe(["app:stop"], "and not to kill what it says nothing of");
+        bench.Answer("app").Told.ShouldBeEmpty();
+        bench.Pass(1.5).Told.ShouldBeEmpty();
+        bench.Pass(0.1).Told.ShouldBe(["app:start"]);
     }
 
     private static ServiceDefinition Web(double startTimeout) => new() { Name = ServicesBench.Web, StartTimeout = TimeSpan.FromSeconds(startTimeout) };

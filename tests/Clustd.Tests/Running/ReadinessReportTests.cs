@@ -76,6 +76,19 @@ public sealed class ReadinessReportTests
         report.Current.Version.ShouldBe(before + 1);
     }
 
+    [Fact] // Wrong program: what is new of one service makes forget what is new of another.
+    public void News_of_several_services_are_news()
+    {
+        var report = NewReport([]);
+        var app = Connect("app");
+        Close(Look(report)).Services.Length.ShouldBe(1);
+        Connect("other", new ServiceName("bot"));
+        app.Answerable = false;
+        report.Look(new ServiceName("bot"), _state, _instances, _ => true);
+        Look(report).IsNews.ShouldBeTrue();
+        Close(report).Services.Single().Service.ShouldBe(new ServiceName("bot"));
+    }
+
     // Wrong program: is ready without a driver that its file or the service names, or never with one that nobody names.
     [Theory]
     [InlineData("", "", "app", true, "")]

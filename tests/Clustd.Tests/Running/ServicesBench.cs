@@ -20,7 +20,16 @@ internal sealed class ServicesBench
     private long _nextConnection;
     private long _index = 100;
 
-    public ServicesBench(ServiceDefinition? web = null, ServiceDefinition? bot = null, string[]? listed = null, long stored = 0, int level = FeatureLevels.Own)
+    /// <param name="web">What is agreed of `web`, which there always is.</param>
+    /// <param name="bot">What is agreed of `bot`; null: there is none.</param>
+    /// <param name="listed">Drivers that this machine's file lists: `app` for `web`, `app bot` for another service.</param>
+    /// <param name="stored">Last index of the log at this daemon's start; 0: a new machine. What is applied is 100, and the session is 50.</param>
+    /// <param name="level">The cluster's.</param>
+    /// <param name="former">kill_timeout, in seconds, by service, of which the store tells.</param>
+    /// <param name="proposal">Services of this machine's file.</param>
+    public ServicesBench(
+        ServiceDefinition? web = null, ServiceDefinition? bot = null, string[]? listed = null, long stored = 0, int level = FeatureLevels.Own,
+        (ServiceName Service, double KillTimeout)[]? former = null, ServiceDefinition[]? proposal = null)
     {
         State = new ClusterState
         {
@@ -36,9 +45,13 @@ internal sealed class ServicesBench
             new MachineSettings
             {
                 Self = Self, Address = "a:1", Addresses = ["a:1"], Lease = TimeSpan.FromSeconds(1), Incarnation = 7, Seed = 1, WallClockSeconds = 1, ChecksWhatIsOverlookedEvery = 1,
-                Drivers = [.. (listed ?? []).Select(name => new ListedDriver(new DriverName(name), Web))],
+                Drivers = [.. (listed ?? []).Select(words => words.Split(' ')).Select(words => new ListedDriver(new DriverName(words[0]), words.Length > 1 ? new ServiceName(words[1]) : Web))],
+                Services = proposal is null ? default : [.. proposal],
             },
-            Now) { StoredLastIndex = stored };
+            Now)
+        {
+            StoredLastIndex = stored, FormerKillTimeouts = (former ?? []).ToImmutableSortedDictionary(known => known.Service, known => TimeSpan.FromSeconds(known.KillTimeout)),
+        };
         Hold(1000);
     }
 

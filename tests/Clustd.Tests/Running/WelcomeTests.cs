@@ -95,6 +95,7 @@ public sealed class WelcomeTests
         bench.Noted.Count(kind => kind == "driver-terms").ShouldBe(mustComeAgain ? 1 : 0);
         bench.Local.DriverViews.Count.ShouldBe(mustComeAgain ? 0 : 1);
         bench.Step().Outputs.ShouldBeEmpty("once");
+        (bench.Renew("app") is null).ShouldBe(mustComeAgain, "who was sent away hears nothing any more");
     }
 
     [Fact] // Wrong program: looks at what is defined only; the entry that grants may be older than what is defined now.
@@ -132,6 +133,52 @@ public sealed class WelcomeTests
         });
         bench.Outputs.OfType<Output.DriverRefused>().ShouldHaveSingleItem();
         bench.Register("app", follows: []).Outputs.OfType<Output.DriverAccepted>().Single().Services.ShouldBe([ServiceName.Default]);
+    }
+
+    [Fact] // Wrong program: two reasons to come again cancel each other out.
+    public void A_driver_must_come_again_when_both_of_its_services_grant_less()
+    {
+        var both = new[] { ServicesBench.Bot, ServicesBench.Web };
+        var bench = Two(killTimeoutOfBot: 0.5).Standby("app", follows: both);
+        bench.Change(state => state with
+        {
+            Services = state.Services.SetItems(both.Select(name => KeyValuePair.Create(
+                name, state.Services[name] with { Definition = state.Services[name].Definition with { KillTimeout = TimeSpan.FromSeconds(0.3) } }))),
+        });
+        bench.Outputs.OfType<Output.DriverRefused>().ShouldHaveSingleItem();
+    }
+
+    [Fact] // Wrong program: counts the services, and does not see that the only one is another.
+    public void A_driver_without_services_comes_again_when_the_only_one_is_replaced()
+    {
+        var bench = new ServicesBench();
+        bench.Register("app", follows: []).Answer("app");
+        bench.Change(state => state with
+        {
+            Services = state.Services.Remove(ServicesBench.Web).Add(ServicesBench.Bot, state.Services[ServicesBench.Web] with { Definition = new ServiceDefinition { Name = ServicesBench.Bot } }),
+        });
+        bench.Outputs.OfType<Output.DriverRefused>().ShouldHaveSingleItem();
+    }
+
+    [Fact] // Wrong program: the daemon ends, or takes any service for the driver's, because it names none and there is no `default`.
+    public void A_driver_without_services_follows_none_of_several()
+    {
+        var bench = Two(killTimeoutOfBot: 0.2);
+        Accepted(bench.Register("app", follows: [])).ShouldBe(0.5);
+        bench.Outputs.OfType<Output.DriverAccepted>().Single().Services.ShouldBeEmpty();
+        bench.Told.ShouldBeEmpty();
+    }
+
+    // Wrong program: before the cluster has agreed on a service, its driver is held to the default although this machine's file says what the service is to be.
+    [Theory]
+    [InlineData("bot", 0.2)]
+    [InlineData("other", 0.5)]
+    [InlineData("web", 0.5)]
+    public void What_this_machines_file_says_counts_until_something_is_agreed(string service, double granted)
+    {
+        var bench = new ServicesBench(proposal: [Short(ServicesBench.Bot), Short(ServicesBench.Web)]);
+        Accepted(bench.Register("app", follows: [new ServiceName(service)])).ShouldBe(granted);
+        static ServiceDefinition Short(ServiceName name) => new() { Name = name, KillTimeout = TimeSpan.FromSeconds(0.2) };
     }
 
     private static double Accepted(ServicesBench bench) => bench.Outputs.OfType<Output.DriverAccepted>().Single().KillTimeout.TotalSeconds;
