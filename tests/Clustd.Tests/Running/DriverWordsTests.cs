@@ -38,7 +38,7 @@ public sealed class DriverWordsTests
         bench.Local.Lost(vip, bench.Now);
         bench.Step().NotHeld().Step();
 
-        Proven("vip", "x").MayRun.ShouldHaveSingleItem("what app runs is not proven gone");
+        Proven("vip", "x").DriverViews.ShouldHaveSingleItem().Name.ShouldBe(new DriverName("app"), "what app runs is not proven gone");
         Proven("app", "y").MayRun.ShouldHaveSingleItem();
         Proven("app", "x").MayRun.ShouldBeEmpty();
 

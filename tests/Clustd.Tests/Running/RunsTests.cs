@@ -42,6 +42,22 @@ public sealed class RunsTests
         bench.Pass(0.2).Told.ShouldBe(["app:start"]);
     }
 
+    [Fact] // Rule 14. Wrong program: waits for the rest of a grace although the only driver that could hold it has said that it runs nothing.
+    public void When_the_last_driver_of_a_grace_is_back_nobody_waits_for_that_any_more()
+    {
+        var bench = new ServicesBench(stored: 1_000_000, graces: [new RestartGrace(9, TimeSpan.FromSeconds(15), [new GraceDriver(new DriverName("app"), "app-1")], 90)]);
+        bench.Standby("other", certain: false).Assign(1001).Pass(5).Told.ShouldBeEmpty();
+        bench.Register("app", certain: false, follows: [ServicesBench.Bot]).Told.ShouldBe(["other:start", "app:stop bot"], ignoreOrder: true);
+    }
+
+    [Fact] // Rule 14. Wrong program: forgets a service of which a former daemon's driver may still run something, because nobody defines it and nobody follows it.
+    public void A_service_that_nobody_defines_is_not_forgotten_before_all_of_a_former_daemon_is_over()
+    {
+        var bench = new ServicesBench(stored: 1_000_000).Standby("app", certain: false, follows: [ServicesBench.Bot]).Lost("app");
+        bench.Pass(1.4).Local.View.Select(view => view.Service).ShouldBe([ServicesBench.Bot, ServicesBench.Web]);
+        bench.Pass(0.2).Local.View.Select(view => view.Service).ShouldBe([ServicesBench.Web]);
+    }
+
     [Fact] // Rule 12. Wrong program: goes by what is defined now; the others do not wait for so long.
     public void A_kill_has_the_limit_that_was_granted()
     {

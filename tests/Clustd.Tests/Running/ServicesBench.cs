@@ -2,12 +2,14 @@ using System.Collections.Immutable;
 using Clustd.Core;
 using Clustd.Core.Cluster;
 using Clustd.Core.Running;
+using Shouldly;
 
 namespace Clustd.Tests.Running;
 
 /// <summary>
 /// LocalServices with a fake clock and services of any definition; drivers go by their name, or by that of their instance. What was told reads as `app:start`, and
-/// `app:start bot` for any other service than `web`. In every step the services that are not due are looked at, too: nothing may come of it.
+/// `app:start bot` for any other service than `web`. In every step the services that are not due are looked at, too, and all that are due are looked at again:
+/// nothing may come of it.
 /// </summary>
 internal sealed class ServicesBench
 {
@@ -27,14 +29,18 @@ internal sealed class ServicesBench
     /// <param name="level">The cluster's.</param>
     /// <param name="former">kill_timeout, in seconds, by service, of which the store tells.</param>
     /// <param name="proposal">Services of this machine's file.</param>
+    /// <param name="graces">Restart graces that a former daemon may have handed out.</param>
     public ServicesBench(
         ServiceDefinition? web = null, ServiceDefinition? bot = null, string[]? listed = null, long stored = 0, int level = FeatureLevels.Own,
-        (ServiceName Service, double KillTimeout)[]? former = null, ServiceDefinition[]? proposal = null)
+        (ServiceName Service, double KillTimeout)[]? former = null, ServiceDefinition[]? proposal = null, RestartGrace[]? graces = null)
     {
         State = new ClusterState
         {
             Lease = TimeSpan.FromSeconds(1), AppliedIndex = _index, FeatureLevel = level,
-            Sessions = ImmutableSortedDictionary<SessionId, Session>.Empty.Add(_session, new Session(_session, Self, StoreId.None, TimeSpan.FromSeconds(1))),
+            Sessions = ImmutableSortedDictionary<SessionId, Session>.Empty.Add(_session, new Session(_session, Self, StoreId.None, TimeSpan.FromSeconds(1))
+            {
+                Graces = (graces ?? []).ToImmutableSortedDictionary(grace => grace.Id, grace => grace),
+            }),
         };
         foreach (var definition in new[] { web ?? new ServiceDefinition { Name = Web }, bot }.OfType<ServiceDefinition>())
         {
@@ -51,6 +57,7 @@ internal sealed class ServicesBench
             Now)
         {
             StoredLastIndex = stored, FormerKillTimeouts = (former ?? []).ToImmutableSortedDictionary(known => known.Service, known => TimeSpan.FromSeconds(known.KillTimeout)),
+            FormerGraces = (_session, [.. graces ?? []]),
         };
         Hold(1000);
     }
@@ -201,6 +208,13 @@ internal sealed class ServicesBench
         foreach (var trigger in Outputs.OfType<Output.Trigger>())
         {
             _sequences[(trigger.Connection, trigger.Call.Service)] = trigger.Call.Sequence;
+        }
+
+        List<Output> later = [];
+        for (var again = 0; again < 2; again++)
+        {
+            Local.Reconcile(State, Held, Now, later);
+            later.ShouldBeEmpty("a step leaves nothing to be said for the next one at the same moment");
         }
 
         return this;

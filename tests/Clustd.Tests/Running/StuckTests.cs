@@ -137,6 +137,7 @@ public sealed class StuckTests
         var bench = new ServicesBench(new ServiceDefinition { Name = ServicesBench.Web, Drivers = [new DriverName("vip")] }, listed: ["app"], stored: 1_000_000).Assign(1001, AssignmentState.Stuck);
         bench.Phase.ShouldBe(LocalPhase.WaitingForLeaseEnd);
         bench.Pass(2).Phase.ShouldBe(LocalPhase.Stuck);
+        bench.Standby("other", certain: false).Wanted.ShouldBeEmpty("nobody requires it");
         bench.Register("app", certain: false).Told.ShouldBe(["app:stop"]);
         bench.Wanted.ShouldBeEmpty("it has not answered yet");
         bench.Answer("app").Wanted.ShouldBeEmpty();
