@@ -45,6 +45,17 @@ public sealed class DriversInLineTests
         bench.Phase.ShouldBe(LocalPhase.Running);
     }
 
+    [Fact] // Wrong program: gives the place of the process that runs the service to one that came before it, and claims what is long over.
+    public void Who_runs_the_service_keeps_its_place_beside_one_that_runs_what_is_over()
+    {
+        var bench = new ServicesBench(listed: ["app"], stored: 1_000_000).Assign(1001, AssignmentState.Running);
+        bench.Standby("app", instance: "one").Register("app", instance: "two", claims: 1001);
+        bench.Register("app", instance: "one", claims: 1000).Told.ShouldBe(["one:kill"]);
+        Active(bench).ShouldBe(["two"]);
+        bench.Answer("one").Told.ShouldBeEmpty();
+        bench.Phase.ShouldBe(LocalPhase.Running);
+    }
+
     [Fact] // Wrong program: forgets a lost driver at once, or keeps it after all that it may run is over.
     public void A_lost_driver_is_kept_for_as_long_as_it_may_run_something()
     {

@@ -20,6 +20,7 @@ public sealed class MissingDriversTests
         var bench = new ServicesBench(WithVip, listed: ["app"]);
         bench.Standby(missing == "app" ? "vip" : "app").Assign(1001).Answer(missing == "app" ? "vip" : "app");
         bench.Wanted.ShouldBeEmpty();
+        bench.Local.View.Single().Reason.ShouldContain($"waits for driver {missing}");
         bench.WakesIn.ShouldBe(TimeSpan.FromSeconds(30));
         bench.Pass(29.999).Told.ShouldBeEmpty();
         bench.Pass(0.001).Told.ShouldBe([missing == "app" ? "vip:stop" : "app:stop"]);
@@ -94,6 +95,7 @@ public sealed class MissingDriversTests
     {
         var bench = new ServicesBench(listed: ["app"]).Hold(100).Standby("app").Assign(1001).Hold(1000).Lost("app");
         bench.Pass(99).Phase.ShouldBe(LocalPhase.Promoting);
+        bench.Local.View.Single().Reason.ShouldContain("driver app was lost");
         bench.Noted.ShouldNotContain("service-failed");
         bench.Pass(2).Release!.Failed.ShouldBeTrue();
     }

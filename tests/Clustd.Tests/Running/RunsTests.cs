@@ -25,6 +25,13 @@ public sealed class RunsTests
         bench.Noted.Count(kind => kind == "service-assigned").ShouldBe(1);
     }
 
+    [Fact] // Rule 13. Wrong program: goes on when its hold is extended in the very moment in which it ends; its drivers act only before that moment, and have begun to stop.
+    public void An_extension_at_the_very_end_of_the_hold_is_too_late()
+    {
+        var bench = new ServicesBench().Standby("app").Running(1001, "app").Hold(1).Step();
+        bench.Hold(9).Pass(1).Told.ShouldBe(["app:kill"]);
+    }
+
     [Fact] // Wrong program: what it has begun itself it takes for a former daemon's when its hold comes back, and waits once more.
     public void What_this_daemon_has_begun_begins_again_without_waiting()
     {
@@ -64,6 +71,7 @@ public sealed class RunsTests
         var bench = new ServicesBench().Standby("app").Running(1001, "app");
         bench.Set(ServicesBench.Web, service => service with { Definition = service.Definition with { KillTimeout = TimeSpan.FromSeconds(3) } });
         bench.NotHeld().Triggers.Single().Limit.ShouldBe(TimeSpan.FromSeconds(0.5));
+        bench.Triggers.Single().Reason.ShouldContain("the lease of this machine is over");
         bench.Phase.ShouldBe(LocalPhase.Demoting);
         bench.Answer("app").Phase.ShouldBe(LocalPhase.Standby);
     }

@@ -30,9 +30,11 @@ internal sealed class ServicesBench
     /// <param name="former">kill_timeout, in seconds, by service, of which the store tells.</param>
     /// <param name="proposal">Services of this machine's file.</param>
     /// <param name="graces">Restart graces that a former daemon may have handed out.</param>
+    /// <param name="checksEvery">In every so many-th step the services that are not due are looked at, too.</param>
     public ServicesBench(
         ServiceDefinition? web = null, ServiceDefinition? bot = null, string[]? listed = null, long stored = 0, int level = FeatureLevels.Own,
-        (ServiceName Service, double KillTimeout)[]? former = null, ServiceDefinition[]? proposal = null, RestartGrace[]? graces = null)
+        (ServiceName Service, double KillTimeout)[]? former = null, ServiceDefinition[]? proposal = null, RestartGrace[]? graces = null,
+        int checksEvery = 1)
     {
         State = new ClusterState
         {
@@ -50,7 +52,7 @@ internal sealed class ServicesBench
         Local = new LocalServices(
             new MachineSettings
             {
-                Self = Self, Address = "a:1", Addresses = ["a:1"], Lease = TimeSpan.FromSeconds(1), Incarnation = 7, Seed = 1, WallClockSeconds = 1, ChecksWhatIsOverlookedEvery = 1,
+                Self = Self, Address = "a:1", Addresses = ["a:1"], Lease = TimeSpan.FromSeconds(1), Incarnation = 7, Seed = 1, WallClockSeconds = 1, ChecksWhatIsOverlookedEvery = checksEvery,
                 Drivers = [.. (listed ?? []).Select(words => words.Split(' ')).Select(words => new ListedDriver(new DriverName(words[0]), words.Length > 1 ? new ServiceName(words[1]) : Web))],
                 Services = proposal is null ? default : [.. proposal],
             },
@@ -187,9 +189,9 @@ internal sealed class ServicesBench
     }
 
     /// <summary>The lease that it is told; null: nothing is said.</summary>
-    public TimeSpan? Renew(string driver)
+    public TimeSpan? Renew(string driver, double? holds = null)
     {
-        Local.Renewed(_connections[driver], Now.Microseconds, left: null, Now);
+        Local.Renewed(_connections[driver], Now.Microseconds, holds is { } seconds ? TimeSpan.FromSeconds(seconds) : null, Now);
         Step();
         return Outputs.OfType<Output.DriverLease>().SingleOrDefault()?.Left;
     }

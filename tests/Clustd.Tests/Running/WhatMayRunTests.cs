@@ -75,6 +75,7 @@ public sealed class WhatMayRunTests
         var bench = new ServicesBench().NotHeld();
         bench.Set(ServicesBench.Web, service => service with { Definition = service.Definition with { KillTimeout = TimeSpan.FromSeconds(3) } });
         bench.Register("app", claims: 1001).Local.MayRun.ShouldBe([(ServicesBench.Web, TimeSpan.FromSeconds(3))]);
+        new ServicesBench().Register("app", claims: 1001).Local.MayRun.ShouldBe([(ServicesBench.Web, TimeSpan.FromSeconds(0.5))], "also in the first step of all");
     }
 
     // Rule 14. Wrong program: leaves while a driver of a service that it has not heard of yet may run on; or stays although it knows by now, or has held a session.
@@ -91,6 +92,7 @@ public sealed class WhatMayRunTests
         var over = LeaseTiming.Stretch(TimeSpan.FromSeconds(1)) + LeaseTiming.Stretch(TimeSpan.FromSeconds(killTimeout));
         bench.Pass(over.TotalSeconds - 0.001).Local.IsEmpty.ShouldBeFalse();
         bench.Pass(0.001).Local.IsEmpty.ShouldBeTrue();
+        bench.Local.WakeAt.ShouldBe(Instant.Never, "it knows by now: nothing is to be waited for");
     }
 
     [Fact] // Campaign 209244. Wrong program: reckons with the default, or with the shortest that its file names.
@@ -125,12 +127,12 @@ public sealed class WhatMayRunTests
     [Fact] // Rule 16. Wrong program: waits for the grace although the driver has said that it holds nothing any more; or never looks again.
     public void What_a_driver_says_that_it_holds_ends_the_wait_for_it()
     {
-        var bench = new LocalBench(storedLastIndex: 1_000_000, graces: [new RestartGrace(9, TimeSpan.FromSeconds(15), [new GraceDriver(new DriverName("app"), "app-1")], 90)]).KnowsLastToken(1002).NotHeld();
-        var app = bench.Register("app", states: Claims);
-        bench.Told.ShouldBe(["1:kill"]);
-        (bench.Local.WakeAt - bench.Now).ShouldBeGreaterThan(TimeSpan.FromSeconds(10));
-        bench.RenewHolding(app, seconds: 0);
-        (bench.Local.WakeAt - bench.Now).ShouldBe(AfterLease);
+        var bench = new ServicesBench(stored: 1_000_000, graces: [new RestartGrace(9, TimeSpan.FromSeconds(15), [new GraceDriver(new DriverName("app"), "app-1")], 90)]).NotHeld();
+        bench.Change(state => state with { LastTokens = state.LastTokens.SetItem(ServicesBench.Web, new Token(1002)) });
+        bench.Register("app", claims: 1001).Told.ShouldBe(["app:kill"]);
+        bench.WakesIn.ShouldBeGreaterThan(TimeSpan.FromSeconds(10));
+        bench.Renew("app", holds: 0);
+        bench.WakesIn.ShouldBe(AfterLease);
         bench.Pass(AfterLease.TotalSeconds).Local.MayRun.ShouldBeEmpty();
     }
 
