@@ -29,6 +29,7 @@ public sealed class StuckTests
         var said = bench.Release is { } release ? release.MayStillRun ? "released, may still run" : "released" : bench.Wanted.Single() is Command.ReportStuck ? "stuck" : "?";
         said.ShouldBe(outcome);
         bench.Release?.Failed.ShouldBeTrue();
+        bench.Release?.Reason.ShouldEndWith(outcome == "released" ? "on_stop_failure is takeover." : "on_stop_failure is fence.");
         bench.Phase.ShouldBe(outcome == "stuck" ? LocalPhase.Stuck : LocalPhase.Standby);
     }
 
