@@ -79,6 +79,9 @@ internal sealed class LocalService(ServiceName name)
     // What is applied here may lag behind: a token that was given back some grants ago may only now become this machine's (campaign 111255: two masters).
     private bool IsRefused(Token token) => token <= _refused?.Token;
 
+    /// <summary>What was given back is not applied here yet. Forgotten now, it would be begun when it is.</summary>
+    public bool IsRefusedAhead(ClusterState state) => state.LastTokenOf(Name) < _refused?.Token;
+
     /// <summary>What this driver runs for this service is to end now, so its lease is not renewed.</summary>
     public bool Starves(DriverCalls calls) =>
         (calls.Owes || calls.UnderWay is { IsMaster: true })
@@ -94,9 +97,9 @@ internal sealed class LocalService(ServiceName name)
             EndRun(moment, mine, held, lapsed);
         }
 
-        if (_refused is { } refused && moment.State.LastTokenOf(Name) < refused.Token)
+        if (IsRefusedAhead(moment.State))
         {
-            moment.Wanted.Add(refused);
+            moment.Wanted.Add(_refused!);
         }
         else if (mine is not null && IsRefused(mine.Token))
         {

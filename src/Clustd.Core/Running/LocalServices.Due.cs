@@ -218,7 +218,7 @@ public sealed partial class LocalServices
     // Defined nowhere, run by nobody, followed by nobody: a driver that registers under ever new names must not slow this machine down for ever.
     private bool IsForgotten(LocalService service, Moment moment)
     {
-        if (service.Run is not null || !service.IsEmpty || moment.State.Services.ContainsKey(service.Name))
+        if (service.Run is not null || !service.IsEmpty || service.IsRefusedAhead(moment.State) || moment.State.Services.ContainsKey(service.Name))
         {
             return false;
         }

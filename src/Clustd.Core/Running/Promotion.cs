@@ -248,7 +248,8 @@ internal sealed class Promotion(LocalService service, LocalRun run, Moment momen
                 return mayRun ? $"driver {name} was lost; it may come back until its lease is over" : $"waits for driver {name} to connect";
             }
 
-            run.IsAbsence = run is { IsRunning: true, Inherited: true };
+            // One that was back, and is lost later, has failed like any other.
+            run.IsAbsence = run is { IsRunning: true, Inherited: true } && !run.Started.Contains(name);
             Fail(run.IsAbsence ? $"the daemon was away for longer than the lease, and driver {name} has stopped '{Name}' meanwhile"
                 : run.IsRunning ? $"driver {name}, which '{Name}' requires, was lost and did not come back before its lease was over"
                 : $"driver {name}, which '{Name}' requires, did not connect within {LocalService.Words(_definition.StartTimeout)}");

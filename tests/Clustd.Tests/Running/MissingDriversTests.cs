@@ -12,6 +12,18 @@ public sealed class MissingDriversTests
     private static readonly ServiceDefinition WithVip = new() { Name = ServicesBench.Web, Drivers = [new DriverName("vip")] };
 
     // Wrong program: runs without what the file or the service names; gives up before start_timeout, or never.
+    [Fact] // Wrong program: whatever is lost in a run that was adopted after a restart of the daemon, however much later, is "the daemon was away", and no failure.
+    public void A_driver_that_is_lost_long_after_it_was_back_from_a_restart_is_a_failure()
+    {
+        var bench = new ServicesBench(listed: ["app"], stored: 1_000_000).Hold(10_000).Assign(1001, AssignmentState.Running);
+        bench.Register("app", claims: 1001).Phase.ShouldBe(LocalPhase.Running);
+        bench.Pass(5000).Phase.ShouldBe(LocalPhase.Running);
+        bench.Lost("app").Pass(1000);
+        bench.Release.ShouldNotBeNull();
+        bench.Release!.Reason.ShouldNotContain("the daemon was away");
+        bench.Release!.Failed.ShouldBeTrue();
+    }
+
     [Theory]
     [InlineData("app")]
     [InlineData("vip")]

@@ -9,6 +9,21 @@ namespace Clustd.Tests.Running;
 /// <summary>When a run begins and ends, what of a former daemon it takes over, what is given back, and under which limits (rules 11 to 14).</summary>
 public sealed class RunsTests
 {
+    [Fact] // Two masters (as in campaign 111255). Wrong program: forgets what it gave back, with the service, which it has not applied yet; then begins under that token.
+    public void What_was_given_back_of_a_service_that_is_not_applied_yet_is_never_begun()
+    {
+        var bench = new ServicesBench();
+        bench.Local.Refuse(new Command.Assign(ServicesBench.Bot, ServicesBench.Self, new SessionId(50), new Token(7), TimeSpan.FromSeconds(0.5), "chosen"), "its disk does not answer");
+        bench.Step().Step().Step();
+        bench.Standby("app", follows: [ServicesBench.Bot]);
+        bench.Change(state => state with
+        {
+            LastTokens = state.LastTokens.SetItem(ServicesBench.Bot, new Token(7)),
+            Services = state.Services.Add(ServicesBench.Bot, state.Services[ServicesBench.Web] with { Definition = new ServiceDefinition { Name = ServicesBench.Bot } }),
+        });
+        bench.Assign(7, service: ServicesBench.Bot).Told.ShouldBeEmpty();
+    }
+
     // Rule 14. Wrong program: takes for a fresh grant what a former daemon may have begun, and starts beside it; or keeps a fresh one waiting.
     [Theory]
     [InlineData(49, AssignmentState.Running, true)] // a session that was opened after this daemon's start
