@@ -11,7 +11,7 @@ namespace Clustd.Tests.Drivers.Dns;
 /// <summary>Servers, and whoever is between, that answer as no name server should.</summary>
 public sealed class HostileServerTests : IDisposable
 {
-    private readonly Socket _udp = new(AddressFamily.InterNetwork, SocketType.Dgram, ProtocolType.Udp);
+    private readonly Socket _udp;
     private readonly TcpListener _tcp;
     private readonly CancellationTokenSource _ended = new();
     private readonly int _port;
@@ -19,10 +19,29 @@ public sealed class HostileServerTests : IDisposable
 
     public HostileServerTests()
     {
-        _udp.Bind(new IPEndPoint(IPAddress.Loopback, 0));
+        (_udp, _tcp) = OnOnePort();
         _port = ((IPEndPoint)_udp.LocalEndPoint!).Port;
-        _tcp = new TcpListener(IPAddress.Loopback, _port);
-        _tcp.Start();
+    }
+
+    // What is free for UDP may be taken for TCP, by another test: then the next port is tried.
+    private static (Socket Udp, TcpListener Tcp) OnOnePort()
+    {
+        for (int attempt = 1; ; attempt++)
+        {
+            var udp = new Socket(AddressFamily.InterNetwork, SocketType.Dgram, ProtocolType.Udp);
+            udp.Bind(new IPEndPoint(IPAddress.Loopback, 0));
+            var tcp = new TcpListener(IPAddress.Loopback, ((IPEndPoint)udp.LocalEndPoint!).Port);
+            try
+            {
+                tcp.Start();
+                return (udp, tcp);
+            }
+            catch (SocketException) when (attempt < 50)
+            {
+                udp.Dispose();
+                tcp.Dispose();
+            }
+        }
     }
 
     public void Dispose()
